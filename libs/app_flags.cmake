@@ -1,0 +1,21 @@
+# The one set of compiler and linker flags; every target of ours links app_flags.
+add_library(app_flags INTERFACE)
+target_compile_options(app_flags INTERFACE
+    -Wall -Wextra -Wpedantic -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes
+    -Wold-style-definition -Wformat=2 -Wundef -Wvla -Wwrite-strings -Wcast-qual -Wpointer-arith
+    -Wimplicit-fallthrough -Wnull-dereference -Wdouble-promotion -Wconversion
+    -fno-common -fno-omit-frame-pointer -g)
+if(CMAKE_C_COMPILER_ID MATCHES Clang)
+    target_compile_options(app_flags INTERFACE -Wno-gnu-zero-variadic-macro-arguments) # log.h
+endif()
+if(KENTONGAN_SAN)
+    target_compile_options(app_flags INTERFACE -fsanitize=${KENTONGAN_SAN} -fno-sanitize-recover=all)
+    target_link_options(app_flags INTERFACE -fsanitize=${KENTONGAN_SAN})
+endif()
+if(KENTONGAN_FUZZ)
+    target_compile_options(app_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+if(CMAKE_BUILD_TYPE STREQUAL "Release")
+    target_compile_options(app_flags INTERFACE -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fPIE)
+    target_link_options(app_flags INTERFACE -pie -Wl,-z,relro,-z,now)
+endif()

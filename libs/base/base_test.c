@@ -1,0 +1,129 @@
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/text.h"
+#include "base/uuid.h"
+#include "testkit/testkit.h"
+
+static void an_error_keeps_its_code_and_gains_context(void **state)
+{
+    struct err err = {0};
+    int rc = err_set(&err, ERR_INVALID, "row %d", 7);
+
+    (void)state;
+    rc = err_wrap(&err, rc, "file %s", "a.csv");
+    assert_int_equal(rc, -ERR_INVALID);
+    assert_string_equal(err.text, "file a.csv: row 7");
+    assert_string_equal(err_name(rc), "INVALID");
+    assert_int_equal(err_action(-ERR_UNCERTAIN), ERR_ACTION_CHECK);
+}
+
+static void a_buffer_grows_and_drops_its_front(void **state)
+{
+    struct buf buf = {0};
+
+    (void)state;
+    for (int i = 0; i < 1000; i++) {
+        buf_addf(&buf, "%03d", i);
+    }
+    buf_drop_front(&buf, 2997);
+    assert_string_equal(buf_text(&buf), "999");
+    buf_clear(&buf);
+    buf_add_be(&buf, 0x010203, 3);
+    assert_memory_equal(buf.p, "\x01\x02\x03", 3);
+    buf_done(&buf);
+}
+
+static void an_arena_hands_out_zeroed_memory_again_after_reset(void **state)
+{
+    struct arena arena = {0};
+
+    (void)state;
+    memset(arena_new0(&arena, 100), 0xff, 100);
+    arena_reset(&arena);
+    for (int i = 0; i < 100; i++) {
+        const char *p = arena_new0(&arena, 1);
+
+        assert_int_equal(*p, 0);
+    }
+    assert_string_equal(arena_printf(&arena, "%s-%d", "x", 5), "x-5");
+    assert_non_null(arena_new0(&arena, 100000));
+    arena_done(&arena);
+}
+
+static void uuids_carry_version_and_repeat_for_a_name(void **state)
+{
+    struct uuid a = uuid_v5("session:%d:%s", 1, "sales");
+    struct uuid b = uuid_v5("session:1:sales");
+    struct uuid c = uuid_v7(1735689600000);
+
+    (void)state;
+    assert_string_equal(a.text, b.text);
+    assert_string_not_equal(a.text, uuid_v5("session:1:support").text);
+    assert_int_equal(a.text[14], '5');
+    assert_int_equal(c.text[14], '7');
+    assert_memory_equal(c.text, "01941f29-7c00", 13);
+    assert_true(uuid_is_valid(a.text) && uuid_is_valid(c.text));
+    assert_false(uuid_is_valid("01941F29-7c00-7000-8000-000000000000"));
+}
+
+static void hex_and_base64_go_there_and_back_and_refuse_rubbish(void **state)
+{
+    struct buf text = {0};
+    struct buf raw = {0};
+
+    (void)state;
+    text_base64(&text, (struct bytes){(const uint8_t *)"\xff\xfe\xfd", 3}, TEXT_BASE64);
+    assert_string_equal(buf_text(&text), "//79");
+    assert_int_equal(text_unbase64(&raw, "//79", 4, TEXT_BASE64), 0);
+    assert_memory_equal(raw.p, "\xff\xfe\xfd", 3);
+    assert_int_equal(text_unbase64(&raw, "//7", 3, TEXT_BASE64), -ERR_INVALID);
+    assert_int_equal(raw.n, 3);
+    assert_int_equal(text_unhex(&raw, "0aXY", 4), -ERR_INVALID);
+    assert_int_equal(text_unhex(&raw, "0aff", 4), 0);
+    assert_int_equal(raw.n, 5);
+    buf_done(&text);
+    buf_done(&raw);
+}
+
+static void numbers_and_utf8_are_checked_whole(void **state)
+{
+    int64_t n = 0;
+
+    (void)state;
+    assert_true(text_to_int("42", 0, 100, &n) && n == 42);
+    assert_false(text_to_int("42x", 0, 100, &n));
+    assert_false(text_to_int(" 42", 0, 100, &n));
+    assert_false(text_to_int("101", 0, 100, &n));
+    assert_true(text_is_utf8((struct bytes){(const uint8_t *)"h\xc3\xa9\xf0\x9f\x99\x82", 7}));
+    assert_false(text_is_utf8((struct bytes){(const uint8_t *)"\xc0\xaf", 2}));
+    assert_false(text_is_utf8((struct bytes){(const uint8_t *)"\xed\xa0\x80", 3}));
+    assert_false(text_is_utf8((struct bytes){(const uint8_t *)"a\0b", 3}));
+}
+
+static void times_are_written_in_utc(void **state)
+{
+    char out[CLOCK_TEXT_MAX];
+
+    (void)state;
+    assert_string_equal(clock_format_s(1757241000000, out), "2025-09-07T10:30:00Z");
+    assert_string_equal(clock_format_ms(1753427397575, out), "2025-07-25T07:09:57.575Z");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_error_keeps_its_code_and_gains_context),
+        cmocka_unit_test(a_buffer_grows_and_drops_its_front),
+        cmocka_unit_test(an_arena_hands_out_zeroed_memory_again_after_reset),
+        cmocka_unit_test(uuids_carry_version_and_repeat_for_a_name),
+        cmocka_unit_test(hex_and_base64_go_there_and_back_and_refuse_rubbish),
+        cmocka_unit_test(numbers_and_utf8_are_checked_whole),
+        cmocka_unit_test(times_are_written_in_utc),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -13,9 +13,8 @@ DATA = {"record", "crypto"}
 PURE_SEES = {
     "domain": set(),
     "noise": set(),
-    "wa": {"noise", "signal"},
+    "wa": {"noise"},
     "qr": set(),
-    "signal": set(),
 }
 PURE = set(PURE_SEES)
 OUTSIDE = {"bus", "cache", "pg", "http", "ws", "sigstore"}
@@ -35,7 +34,7 @@ def allowed(part: str, name: str) -> set[str]:
     if name == "loop":
         return BOTTOM
     if name in OUTSIDE:
-        return BOTTOM | DATA | {"loop"} | ({"wa", "signal"} if name == "sigstore" else set())
+        return BOTTOM | DATA | {"loop"} | ({"wa"} if name == "sigstore" else set())
     if name in SHELL_SEES:
         return BOTTOM | DATA | {"loop"} | SHELL_SEES[name]
     raise SystemExit(f"libs/{name} has no layer: add it to {__file__}")

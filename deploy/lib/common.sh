@@ -45,7 +45,7 @@ wait_until() {
 show_log_end() {
     [ -s "$1" ] || return 0
     say "last lines of $1:"
-    tail -n 20 "$1" | sed 's/^/    /' >&2
+    grep -v -E '^[[:space:]]+(at |\.\.\. [0-9]+ more)' "$1" | tail -n 10 | cut -c1-300 | sed 's/^/    /' >&2
     if tail -n 200 "$1" | grep -q 'No space left on device'; then
         say "the disk is full (df -h $(dirname "$1"))"
     fi
@@ -70,7 +70,7 @@ proc_start() {
 # pid_of FILE: prints the pid when the process that the file names still runs.
 pid_of() {
     local pid start
-    read -r pid start <"$1" 2>/dev/null || return 1
+    read -r pid start 2>/dev/null <"$1" || return 1
     [ "$(proc_start "$pid")" = "$start" ] && printf '%s\n' "$pid"
 }
 

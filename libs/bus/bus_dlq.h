@@ -1,0 +1,24 @@
+/* bus_dlq: dead letters: records that could not be processed, with the reason. */
+#ifndef BUS_BUS_DLQ_H
+#define BUS_BUS_DLQ_H
+
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/buf.h"
+
+struct err;
+struct bus_record;
+
+/* Append to @out the value for wa.dlq.v1 (key: the record's own key; partition: bus_dlq_partition)
+ * that holds
+ * @record. @reason is for operators and holds no secret; it is cut at 1000 bytes. The headers are
+ * not in it: what of them may be kept, bus_record_headers gives. A value too large to be wrapped is
+ * cut, and the reason says so. */
+NODISCARD int bus_dlq_encode(const struct bus_record *record, const char *service,
+                             const char *reason, int64_t now_ms, struct buf *out, struct err *err);
+
+/* By the record's key where it has one, else the partition it came from. */
+int32_t bus_dlq_partition(const struct bus_record *record);
+
+#endif

@@ -1,8 +1,11 @@
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/err.h"
 #include "base/text.h"
 #include "base/uuid.h"
@@ -113,6 +116,29 @@ static void times_are_written_in_utc(void **state)
     assert_string_equal(clock_format_ms(1753427397575, out), "2025-07-25T07:09:57.575Z");
 }
 
+static void a_crash_point_ends_the_process_the_nth_time_and_no_other_does(void **state)
+{
+    int status = 0;
+    pid_t child = fork();
+
+    (void)state;
+    if (child == 0) {
+        if (crash_setup("a.after.commit@2", NULL) < 0) {
+            _exit(1);
+        }
+        crash_point("a", "before.commit");
+        crash_point("b", "after.commit");
+        crash_point("a", "after.commit");
+        crash_point("a", "after.commit");
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(WEXITSTATUS(status), 137);
+    assert_int_equal(crash_setup("a.after.commit@0", NULL), -ERR_INVALID);
+    assert_int_equal(crash_setup("@1", NULL), -ERR_INVALID);
+    assert_int_equal(crash_setup(NULL, NULL), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -123,6 +149,7 @@ int main(void)
         cmocka_unit_test(hex_and_base64_go_there_and_back_and_refuse_rubbish),
         cmocka_unit_test(numbers_and_utf8_are_checked_whole),
         cmocka_unit_test(times_are_written_in_utc),
+        cmocka_unit_test(a_crash_point_ends_the_process_the_nth_time_and_no_other_does),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,21 @@
+/* crash: end the process at a named point, so that tests can look at what a crash there leaves
+ * behind.
+ *
+ * A point is "<service>.<before|after>.<commit|publish|write|ack|delete|post|reply>". Any thread.
+ */
+#ifndef BASE_CRASH_H
+#define BASE_CRASH_H
+
+#include "base/attr.h"
+
+struct err;
+
+/* Where to end: "connector.before.commit", or with "@3" behind it the third time that the point is
+ * passed (KENTONGAN_CRASH_AT). NULL or "" for nowhere, as before the first call. Say it before
+ * other threads start. -ERR_INVALID: no such form. */
+NODISCARD int crash_setup(const char *at, struct err *err);
+
+/* Ends the process with _exit(137) when @service "." @point is the one. */
+void crash_point(const char *service, const char *point);
+
+#endif

@@ -88,20 +88,27 @@ note_pid() {
 }
 
 # spawn PIDFILE LOGFILE COMMAND...: starts a process of its own session that outlives us and holds none of our files.
+# A shell function as COMMAND prepares and then calls exec setsid itself.
 spawn() {
     local pidfile=$1 log=$2
     shift 2
     keep_log_small "$log"
-    # the descriptors above 2 are locks of ours; a server that inherited one would hold it for ever
     (
-        for fd in /proc/self/fd/*; do
-            fd=${fd##*/}
-            [ "$fd" -le 2 ] || eval "exec $fd>&-"
-        done
-        exec setsid "$@"
+        close_our_files
+        [ "$(type -t "$1")" = function ] || exec setsid "$@"
+        "$@"
     ) </dev/null >>"$log" 2>&1 &
     note_pid "$pidfile" $!
     disown
+}
+
+# In a subshell: the descriptors above 2 are locks of ours, and a server that inherited one would hold it for ever.
+close_our_files() {
+    local fd
+    for fd in /proc/self/fd/*; do
+        fd=${fd##*/}
+        [ "$fd" -le 2 ] || eval "exec $fd>&-"
+    done
 }
 
 # keep_log_small FILE: past 64 MiB the old log becomes FILE.1, so that restarts do not grow it for ever.

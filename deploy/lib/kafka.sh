@@ -9,6 +9,7 @@ kafka_home=$state/kafka
 kafka_pidfile=$state/run/kafka.pid
 kafka_log=$state/log/kafka.log
 
+# After a kill -9 the new broker is let in when the old one's session is over: hence 4 s rather than Kafka's 9.
 kafka_config() {
     cat <<END
 process.roles=broker,controller
@@ -23,6 +24,8 @@ log.dirs=$kafka_home/data
 auto.create.topics.enable=false
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
+broker.session.timeout.ms=4000
+broker.heartbeat.interval.ms=500
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=4
 transaction.state.log.replication.factor=1

@@ -99,7 +99,10 @@ pg_start() {
     keep_log_small "$pg_log"
     touch "$pg_log"
     [ "$(id -u)" != 0 ] || chown postgres "$pg_log"
-    pg_run "$pg_bin/pg_ctl" start -s -w -t 60 -D "$pg_data" -l "$pg_log" -o "$(pg_options)" </dev/null >/dev/null 2>&1 8>&- || {
+    (
+        close_our_files
+        pg_run "$pg_bin/pg_ctl" start -s -w -t 60 -D "$pg_data" -l "$pg_log" -o "$(pg_options)"
+    ) </dev/null >/dev/null 2>&1 || {
         show_log_end "$pg_log"
         die 'PostgreSQL did not start'
     }

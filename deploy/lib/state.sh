@@ -54,14 +54,15 @@ port_setting() {
 }
 
 # load_ports: fills the array `port` from, in order of weight: the environment, $state/ports, deploy/lib/ports.
+# Instance N of a service with several has its first port + N - 1.
 declare -A port=()
 load_ports() {
-    local name number setting index=0
+    local name number count setting index=0
     port=()
-    while read -r name number; do
+    while read -r name number count; do
         [ -z "${KENTONGAN_PORT_BASE:-}" ] || number=$((KENTONGAN_PORT_BASE + index))
         port[$name]=$number
-        index=$((index + 1))
+        index=$((index + count))
     done < <(grep -v -E '^(#|$)' "$lib/ports")
     if [ -e "$state/ports" ]; then
         while read -r name number; do port[$name]=$number; done <"$state/ports"

@@ -49,9 +49,11 @@ void log_write(enum log_level level, const char *message, const struct log_field
             0                      \
         }                          \
     }
+/* NOLINTBEGIN(readability-identifier-naming): called like functions */
 #define log_debug(message, ...) log_write(LOG_DEBUG, message, LOG_FIELDS(__VA_ARGS__))
 #define log_info(message, ...)  log_write(LOG_INFO, message, LOG_FIELDS(__VA_ARGS__))
 #define log_warn(message, ...)  log_write(LOG_WARN, message, LOG_FIELDS(__VA_ARGS__))
 #define log_error(message, ...) log_write(LOG_ERROR, message, LOG_FIELDS(__VA_ARGS__))
+/* NOLINTEND(readability-identifier-naming) */
 
 #endif

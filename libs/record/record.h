@@ -1,10 +1,10 @@
 /* record: the tables that describe the structs of records.h, so that one codec serves them all.
  *
  * Every record that travels on a topic is a C struct generated from its newest Avro schema
- * (schemas/generate.py). A command or event record is an envelope, a `kind`, and the union `as` with
- * the payload of that kind. Strings end in NUL; a nullable string that is null is NULL; a nullable
- * number has a `has_` flag beside it. Structs own nothing: what they point to lives as long as the
- * arena, or the caller's memory, that it came from. */
+ * (schemas/generate.py). A command or event record is an envelope, a `kind`, and the union `as`
+ * with the payload of that kind. Strings end in NUL; a nullable string that is null is NULL; a
+ * nullable number has a `has_` flag beside it. Structs own nothing: what they point to lives as
+ * long as the arena, or the caller's memory, that it came from. */
 #ifndef RECORD_RECORD_H
 #define RECORD_RECORD_H
 

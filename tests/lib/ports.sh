@@ -4,7 +4,8 @@
 # take_ports: sets KENTONGAN_PORT_BASE to the first of 40 ports that nobody uses, and keeps them from other test runs
 # of this machine for as long as the process lives. They lie below the ports that the kernel gives out by itself.
 take_ports() {
-    local folder=/tmp/kentongan-ports-$(id -u) try base
+    local folder try base
+    folder=/tmp/kentongan-ports-$(id -u)
     mkdir -p "$folder"
     for ((try = 0; try < 100; try++)); do
         base=$((20000 + RANDOM % 300 * 40))

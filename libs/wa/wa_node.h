@@ -27,6 +27,7 @@ enum {
     WA_NODE_INFLATED_MAX = 16 << 20,    /* bytes after inflating */
     WA_NODE_DEPTH_MAX = 64,             /* of children in children */
     WA_NODE_ITEMS_MAX = 200000,         /* nodes and attributes of one tree */
+    WA_NODE_ATTRS_MAX = 128,            /* of one node */
     WA_NODE_LIST_MAX = 65535            /* children of one node */
 };
 
@@ -51,9 +52,11 @@ struct wa_node {
 };
 
 /* Every child of @node, which may be NULL; @child is a name to declare. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): the name is declared here */
 #define WA_NODE_EACH(child, node)                                                           \
     for (struct wa_node *child = (node) == NULL ? NULL : (node)->children; (child) != NULL; \
          (child) = (child)->next)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 /* ---- build ---- */
 struct wa_node *wa_node_new(struct arena *arena, const char *tag);

@@ -117,8 +117,9 @@ const struct sigstore_self *sigstore_account_self(const struct sigstore_account 
  * an account without one each operation outside of them commits itself. */
 void sigstore_begin(struct sigstore_account *account);
 size_t sigstore_change_count(const struct sigstore_account *account);
-void sigstore_change_at(const struct sigstore_account *account, size_t i,
-                        struct sigstore_change *out);
+/* Every staged change, in the order of first writing: start with *@at 0. False after the last. */
+bool sigstore_change_next(const struct sigstore_account *account, size_t *at,
+                          struct sigstore_change *out);
 void sigstore_commit(struct sigstore_account *account);   /* staged becomes cached */
 void sigstore_rollback(struct sigstore_account *account); /* staged is dropped */
 bool sigstore_is_begun(const struct sigstore_account *account);

@@ -14,8 +14,8 @@
 struct err;
 
 enum {
-    BUS_RECORD_MAX = 1000000, /* bytes of a record on the wire; the broker takes a little more */
-    BUS_RECORD_ITEMS_MAX = 100000 /* list and map items in one record, nested ones counted */
+    BUS_RECORD_MAX = 1000000,    /* bytes of a record on the wire; the broker takes a little more */
+    BUS_RECORD_ITEMS_MAX = 50000 /* list and map items in one record, nested ones counted */
 };
 
 /* Append @record (the struct of topics[@topic].type) to @out, with the newest schema of the topic.

@@ -1,6 +1,7 @@
 #include "base/clock.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -9,7 +10,7 @@ static int64_t read_us(clockid_t id)
     struct timespec ts;
 
     if (clock_gettime(id, &ts) != 0) {
-        assert(!"clock_gettime cannot fail for a valid clock");
+        assert(false && "clock_gettime cannot fail for a valid clock");
     }
     return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }

@@ -67,7 +67,7 @@ struct uuid uuid_v5(const char *fmt, ...)
     va_end(again);
     buf_used(&name, (size_t)n);
     if (EVP_Digest(name.p, name.n, digest, NULL, EVP_sha1(), NULL) != 1) {
-        assert(!"SHA-1 is always there");
+        assert(false && "SHA-1 is always there");
     }
     buf_done(&name);
     set_version(digest, 5);

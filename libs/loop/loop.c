@@ -117,7 +117,7 @@ void loop_free(struct loop **loop)
     (void)uv_run(&gone->uv, UV_RUN_NOWAIT);
     if (uv_loop_close(&gone->uv) != 0) {
         uv_print_all_handles(&gone->uv, stderr);
-        assert(!"a handle of this loop was never closed");
+        assert(false && "a handle of this loop was never closed");
     }
     while (gone->signals != NULL) {
         struct loop_signal *signal = gone->signals;

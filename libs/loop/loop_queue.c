@@ -209,11 +209,13 @@ void loop_queue_close(struct loop_queue **queue)
 
 /* ---- gate ---- */
 
+enum call_state { CALL_WAITING, CALL_RUNNING, CALL_DONE, CALL_REFUSED };
+
 struct call {
     loop_gate_cb *fn;
     void *ctx;
     struct call *next;
-    enum { CALL_WAITING, CALL_RUNNING, CALL_DONE, CALL_REFUSED } state;
+    enum call_state state;
 };
 
 struct loop_gate {
@@ -226,7 +228,7 @@ struct loop_gate {
     bool shut;
 };
 
-static void set_state(struct loop_gate *gate, struct call *call, int state)
+static void set_state(struct loop_gate *gate, struct call *call, enum call_state state)
 {
     (void)pthread_mutex_lock(&gate->lock);
     call->state = state;

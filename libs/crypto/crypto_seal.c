@@ -13,7 +13,7 @@ static int add_key(struct crypto_keyring *ring, const char *hex, size_t n, struc
     uint8_t digest[CRYPTO_SHA256];
     struct crypto_seal_key *key = &ring->keys[ring->n];
 
-    if (n != CRYPTO_KEY * 2 || text_unhex(&raw, hex, n) < 0) {
+    if (n != (size_t)CRYPTO_KEY * 2 || text_unhex(&raw, hex, n) < 0) {
         buf_wipe(&raw);
         return err_set(err, ERR_INVALID, "key %u of the list is not 64 hex digits", ring->n + 1);
     }

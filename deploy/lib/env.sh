@@ -11,24 +11,24 @@ service_env() {
     printf 'LOG_LEVEL=info\n'
     if [ "$name" != sandbox ]; then
         printf 'DB_HOST=127.0.0.1\nDB_PORT=%s\nDB_NAME=%s\n' "${port[postgres]}" "$database"
-        printf 'DB_USER=%s\nDB_PASS=%s\n' "$name" "$(secret "db_$name" 16)"
+        printf 'DB_USER=%s\nDB_PASS=%s\n' "$name" "$(secret "db_$name")"
         printf 'KAFKA_BROKERS=127.0.0.1:%s\n' "${port[kafka]}"
         printf 'REDIS_URL=redis://127.0.0.1:%s\n' "${port[redis]}"
     fi
     case $name in
     ingress)
         printf 'PORT=%s\nADMIN_USERNAME=admin\n' "${port[ingress]}"
-        printf 'ADMIN_PASSWORD=%s\nAPI_KEY=%s\n' "$(secret admin_password 12)" "$(secret api_key 24)"
-        printf 'JWT_SECRET=%s\nWEBHOOK_KEY=%s\n' "$(secret jwt_secret 32)" "$(secret webhook_key 32)"
+        printf 'ADMIN_PASSWORD=%s\nAPI_KEY=%s\n' "$(secret admin_password)" "$(secret api_key)"
+        printf 'JWT_SECRET=%s\nWEBHOOK_KEY=%s\n' "$(secret jwt_secret)" "$(secret webhook_key)"
         ;;
     connector)
-        printf 'CREDENTIALS_KEY=%s\n' "$(secret credentials_key 32)"
+        printf 'CREDENTIALS_KEY=%s\n' "$(secret credentials_key)"
         printf 'WHATSAPP_SERVER_API=wss://127.0.0.1:%s/ws/chat\n' "${port[sandbox-ws]}"
         printf 'WHATSAPP_ROOT_KEY=%s\n' "$(cat "$state/sandbox/root_key" 2>/dev/null)"
         printf 'WHATSAPP_CA_FILE=%s\n' "$state/sandbox/ca.pem"
         ;;
     webhooks)
-        printf 'WEBHOOK_KEY=%s\n' "$(secret webhook_key 32)"
+        printf 'WEBHOOK_KEY=%s\n' "$(secret webhook_key)"
         ;;
     sandbox)
         printf 'SANDBOX_WS_PORT=%s\nSANDBOX_ADMIN_PORT=%s\n' "${port[sandbox-ws]}" "${port[sandbox]}"

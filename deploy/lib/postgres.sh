@@ -14,17 +14,18 @@ pg_run() {
     fi
 }
 
-# psql and sqitch find the superuser's password in a file, never on a command line.
+# psql and sqitch find the superuser's password in a file, never on a command line. In containers the server is
+# another machine, which KENTONGAN_POSTGRES_HOST names.
 pg_client_env() {
     PGPASSFILE=$state/secrets/pgpass
-    export PGPASSFILE PGHOST=127.0.0.1 PGPORT=${port[postgres]} PGUSER=postgres PGCONNECT_TIMEOUT=5
+    export PGPASSFILE PGHOST=${KENTONGAN_POSTGRES_HOST:-127.0.0.1} PGPORT=${port[postgres]} PGUSER=postgres PGCONNECT_TIMEOUT=5
     if [ "$(cat "$PGPASSFILE" 2>/dev/null)" != "$(pg_pass_line)" ]; then
         (umask 077 && pg_pass_line >"$PGPASSFILE")
     fi
 }
 
 pg_pass_line() {
-    printf '127.0.0.1:%s:*:postgres:%s\n' "${port[postgres]}" "$(secret postgres_password 16)"
+    printf '%s:%s:*:postgres:%s\n' "$PGHOST" "${port[postgres]}" "$(secret postgres_password)"
 }
 
 pg_pid() {
@@ -63,7 +64,7 @@ pg_initdb() {
     install -d -m 700 -o "$owner" "$pg_data" || die "cannot make $pg_data for user $owner"
     pg_run test -w "$pg_data" || die "user $owner cannot reach $pg_data: a folder above it is closed (choose another with KENTONGAN_STATE)"
     pwfile=$pg_data.password
-    (umask 077 && secret postgres_password 16 >"$pwfile" && chown "$owner" "$pwfile")
+    (umask 077 && secret postgres_password >"$pwfile" && chown "$owner" "$pwfile")
     say 'making a PostgreSQL cluster'
     # initdb wants an empty folder and so reads its password beside it
     pg_run "$pg_bin/initdb" -D "$pg_data" -U postgres --pwfile="$pwfile" --auth=scram-sha-256 \

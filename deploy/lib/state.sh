@@ -34,9 +34,10 @@ state_open() {
         [ -z "$(ls -A "$state")" ] || die "$state is not empty and not a state directory of Kentongan"
         printf 'This folder belongs to Kentongan; deploy/down --purge removes it.\n' >"$state/.kentongan"
     fi
-    mkdir -p "$state/log" "$state/run" "$state/env" "$state/secrets"
-    chmod 700 "$state/secrets" "$state/env"
+    mkdir -p "$state/log" "$state/run"
+    (umask 077 && mkdir -p "$state/env" "$state/secrets")
     load_ports
+    make_secrets
 }
 
 # state_lock: one up, down or demo at a time.
@@ -83,12 +84,23 @@ save_ports() {
     mv "$state/ports.new" "$state/ports"
 }
 
-# secret NAME BYTES: prints the secret, made once as hex digits and kept in a file that only its owner reads.
-secret() {
-    local file=$state/secrets/$1
-    if [ ! -s "$file" ]; then
-        (umask 077 && random_hex "$2" >"$file.new" && mv "$file.new" "$file") ||
+# Every secret of a stack and how many random bytes it is made of. Services get only those that they need (env.sh).
+declare -A secret_bytes=(
+    [postgres_password]=16 [db_ingress]=16 [db_connector]=16 [db_scheduler]=16 [db_tracker]=16 [db_webhooks]=16
+    [db_dashboard]=16 [admin_password]=12 [api_key]=24 [jwt_secret]=32 [credentials_key]=32 [webhook_key]=32
+)
+
+# make_secrets: hex digits, made once, each in a file that only its owner reads.
+make_secrets() {
+    local name file
+    for name in "${!secret_bytes[@]}"; do
+        file=$state/secrets/$name
+        [ ! -s "$file" ] || continue
+        (umask 077 && random_hex "${secret_bytes[$name]}" >"$file.new" && mv "$file.new" "$file") ||
             die "cannot write the secret $file"
-    fi
-    cat "$file"
+    done
+}
+
+secret() {
+    cat "$state/secrets/$1"
 }

@@ -17,7 +17,6 @@ struct loop_signal {
 
 struct work {
     uv_work_t uv;
-    struct loop *loop;
     loop_work_cb *work;
     loop_work_cb *done;
     void *ctx;
@@ -106,9 +105,6 @@ void loop_free(struct loop **loop)
 
     if (gone == NULL) {
         return;
-    }
-    while (gone->n_working > 0) { /* a thread still holds what its work was given */
-        (void)uv_run(&gone->uv, UV_RUN_ONCE);
     }
     run_deferred(gone);
     loop_timers_done(gone);
@@ -201,7 +197,6 @@ static void on_work_done(uv_work_t *uv, int status)
     struct work *work = uv->data;
 
     (void)status; /* never cancelled */
-    work->loop->n_working--;
     work->done(work->ctx);
     free(work);
 }
@@ -210,8 +205,7 @@ void loop_work(struct loop *loop, loop_work_cb *work, loop_work_cb *done, void *
 {
     struct work *request = mem_new0(sizeof(*request));
 
-    *request = (struct work){.loop = loop, .work = work, .done = done, .ctx = ctx};
-    loop->n_working++;
+    *request = (struct work){.work = work, .done = done, .ctx = ctx};
     request->uv.data = request;
     (void)uv_queue_work(&loop->uv, &request->uv, on_work, on_work_done);
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/crash.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -426,7 +427,8 @@ void svc_config_print(const struct svc_config_table *table, const void *config, 
     }
 }
 
-void svc_start(const struct svc_config_table *table, const struct svc_common *common)
+int svc_start(const struct svc_config_table *table, const struct svc_common *common,
+              struct err *err)
 {
     enum log_level level = LOG_INFO;
 
@@ -436,33 +438,5 @@ void svc_start(const struct svc_config_table *table, const struct svc_common *co
     log_info("starting", LOG_STR("instance", common->instance_id), LOG_INT("pid", getpid()),
              LOG_STR("db", common->db_name), LOG_STR("db_host", common->db_host),
              LOG_STR("kafka", common->kafka_brokers));
-}
-
-/* libpq's quoting: backslash before quote and backslash. */
-static void add_conninfo(struct buf *out, const char *name, const char *value)
-{
-    buf_addf(out, "%s%s='", out->n > 0 ? " " : "", name);
-    for (; *value != 0; value++) {
-        if (*value == '\'' || *value == '\\') {
-            buf_add_u8(out, '\\');
-        }
-        buf_add_u8(out, (uint8_t)*value);
-    }
-    buf_add_u8(out, '\'');
-}
-
-void svc_pg_conninfo(const struct svc_config_table *table, const struct svc_common *common,
-                     struct buf *out)
-{
-    char port[24];
-
-    (void)snprintf(port, sizeof(port), "%lld", (long long)common->db_port);
-    add_conninfo(out, "host", common->db_host);
-    add_conninfo(out, "port", port);
-    add_conninfo(out, "dbname", common->db_name);
-    add_conninfo(out, "user", common->db_user);
-    if (common->db_pass[0] != 0) {
-        add_conninfo(out, "password", common->db_pass);
-    }
-    add_conninfo(out, "application_name", table->service);
+    return err_wrap(err, crash_setup(common->crash_at, err), "KENTONGAN_CRASH_AT");
 }

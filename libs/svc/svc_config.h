@@ -13,7 +13,7 @@
  *     struct config config = {0};
  *     int rc = svc_config_load(&table, argc, argv, &config, &err);
  *     if (rc != 0) { return rc > 0 ? SVC_EXIT_OK : svc_die("ingress", &err); }
- *     svc_start(&table, &config.common);
+ *     rc = svc_start(&table, &config.common, &err);
  *
  * The same table makes --help, --check-config and --print-config (secrets masked). A secret that is
  * not set is also taken from the file that NAME_FILE names. */
@@ -121,34 +121,36 @@ struct svc_common {
     const char *log_level;
     bool log_pretty;
     int64_t drain_timeout_ms;
+    const char *crash_at;
 };
 
 /* NOLINTBEGIN(bugprone-macro-parentheses): a member cannot stand in parentheses */
-#define SVC_COMMON(type, m)                                                                    \
-    SVC_TEXT(type, m.db_host, "DB_HOST", "localhost", "PostgreSQL host, or a socket's folder", \
-             .min = 1),                                                                        \
-        SVC_INT(type, m.db_port, "DB_PORT", "5432", 1, 65535, "PostgreSQL port"),              \
-        SVC_TEXT(type, m.db_name, "DB_NAME", "whatsapp_sessions", "PostgreSQL database",       \
-                 .min = 1),                                                                    \
-        SVC_TEXT(type, m.db_user, "DB_USER", "", "PostgreSQL role; empty: the service's name", \
-                 .min = 0),                                                                    \
-        SVC_TEXT(type, m.db_pass, "DB_PASS", "", "its password", SVC_SECRET),                  \
-        SVC_TEXT(type, m.kafka_brokers, "KAFKA_BROKERS", "localhost:9092",                     \
-                 "host:port list of brokers", .min = 1),                                       \
-        SVC_INT(type, m.kafka_session_timeout_ms, "KAFKA_SESSION_TIMEOUT_MS", "10000", 1000,   \
-                600000, "a consumer unheard for so long loses its partitions"),                \
-        SVC_TEXT(type, m.redis_url, "REDIS_URL", "redis://localhost:6379", "Redis",            \
-                 .mask = SVC_MASK_USERINFO, .min = 1),                                         \
-        SVC_TEXT(type, m.instance_id, "INSTANCE_ID", "",                                       \
-                 "name of this process among its kind; empty: <service>-1", .max = 64),        \
-        SVC_INT(type, m.health_port, "HEALTH_PORT", "0", 0, 65535,                             \
-                "port of /healthz, /readyz and /metrics on loopback; 0: none"),                \
-        SVC_TEXT(type, m.log_level, "LOG_LEVEL", "info", "lowest level that is logged",        \
-                 .choices = "debug info warn error"),                                          \
-        SVC_BOOL(type, m.log_pretty, "LOG_PRETTY", "0", "log for people instead of JSON"),     \
-        SVC_INT(type, m.drain_timeout_ms, "DRAIN_TIMEOUT_MS", "10000", 100, 600000,            \
-                "after SIGTERM, the longest wait for work to finish")
-
+#define SVC_COMMON(type, m)                                                                        \
+    SVC_TEXT(type, m.db_host, "DB_HOST", "localhost", "PostgreSQL host, or a socket's folder",     \
+             .min = 1),                                                                            \
+        SVC_INT(type, m.db_port, "DB_PORT", "5432", 1, 65535, "PostgreSQL port"),                  \
+        SVC_TEXT(type, m.db_name, "DB_NAME", "whatsapp_sessions", "PostgreSQL database",           \
+                 .min = 1),                                                                        \
+        SVC_TEXT(type, m.db_user, "DB_USER", "", "PostgreSQL role; empty: the service's name",     \
+                 .min = 0),                                                                        \
+        SVC_TEXT(type, m.db_pass, "DB_PASS", "", "its password", SVC_SECRET),                      \
+        SVC_TEXT(type, m.kafka_brokers, "KAFKA_BROKERS", "localhost:9092",                         \
+                 "host:port list of brokers", .min = 1),                                           \
+        SVC_INT(type, m.kafka_session_timeout_ms, "KAFKA_SESSION_TIMEOUT_MS", "10000", 1000,       \
+                600000, "a consumer unheard for so long loses its partitions"),                    \
+        SVC_TEXT(type, m.redis_url, "REDIS_URL", "redis://localhost:6379", "Redis",                \
+                 .mask = SVC_MASK_USERINFO, .min = 1),                                             \
+        SVC_TEXT(type, m.instance_id, "INSTANCE_ID", "",                                           \
+                 "name of this process among its kind; empty: <service>-1", .max = 64),            \
+        SVC_INT(type, m.health_port, "HEALTH_PORT", "0", 0, 65535,                                 \
+                "port of /healthz, /readyz and /metrics on loopback; 0: none"),                    \
+        SVC_TEXT(type, m.log_level, "LOG_LEVEL", "info", "lowest level that is logged",            \
+                 .choices = "debug info warn error"),                                              \
+        SVC_BOOL(type, m.log_pretty, "LOG_PRETTY", "0", "log for people instead of JSON"),         \
+        SVC_INT(type, m.drain_timeout_ms, "DRAIN_TIMEOUT_MS", "10000", 100, 600000,                \
+                "after SIGTERM, the longest wait for work to finish"),                             \
+        SVC_TEXT(type, m.crash_at, "KENTONGAN_CRASH_AT", "", "for tests: end at this named point", \
+                 .max = 96)
 /* NOLINTEND(bugprone-macro-parentheses) */
 
 /* ---- calls ---- */
@@ -175,12 +177,9 @@ void svc_config_done(const struct svc_config_table *table, void *config); /* wip
 /* One "NAME=value" line for each entry, secrets masked. */
 void svc_config_print(const struct svc_config_table *table, const void *config, struct buf *out);
 
-/* Set up logging, ignore SIGPIPE and log what this process is in one line. */
-void svc_start(const struct svc_config_table *table, const struct svc_common *common);
-
-/* Append a libpq connection string for the table's service (application_name, search_path is left
- * to the role). Holds the password: wipe it. */
-void svc_pg_conninfo(const struct svc_config_table *table, const struct svc_common *common,
-                     struct buf *out);
+/* Set up logging and the crash point, ignore SIGPIPE, and log what this process is in one line.
+ * -ERR_INVALID: KENTONGAN_CRASH_AT has no such form. */
+NODISCARD int svc_start(const struct svc_config_table *table, const struct svc_common *common,
+                        struct err *err);
 
 #endif

@@ -187,22 +187,6 @@ static void a_secret_may_come_from_a_file(void **state)
     buf_done(&name);
 }
 
-static void conninfo_is_quoted(void **state)
-{
-    struct svc_common common = {.db_host = "/run/pg",
-                                .db_port = 5433,
-                                .db_name = "wa",
-                                .db_user = "me",
-                                .db_pass = "it's \\ odd"};
-    struct buf out = {0};
-
-    (void)state;
-    svc_pg_conninfo(&table, &common, &out);
-    assert_string_equal(buf_text(&out), "host='/run/pg' port='5433' dbname='wa' user='me' "
-                                        "password='it\\'s \\\\ odd' application_name='tester'");
-    buf_done(&out);
-}
-
 static void exit_status_says_what_stopped_us(void **state)
 {
     struct err err = {0};
@@ -225,7 +209,6 @@ int main(void)
         cmocka_unit_test(printing_masks_secrets),
         cmocka_unit_test(arguments_are_known_or_refused),
         cmocka_unit_test(a_secret_may_come_from_a_file),
-        cmocka_unit_test(conninfo_is_quoted),
         cmocka_unit_test(exit_status_says_what_stopped_us),
     };
 

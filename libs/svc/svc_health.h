@@ -18,11 +18,14 @@ struct loop;
 struct svc_common;
 struct svc_health;
 
+#define SVC_METRICS_TYPE "text/plain; version=0.0.4; charset=utf-8" /* Content-Type of /metrics */
+
 /* Beats on @loop, on whose thread this is called. Gives the object (svc_health_free). */
 struct svc_health *svc_health_new(struct loop *loop);
 
-/* Serve the three paths on 127.0.0.1:@port. -ERR_EXTERNAL when the port is taken. */
+/* Serve the three paths on 127.0.0.1:@port (0: any free one). -ERR_EXTERNAL: the port is taken. */
 NODISCARD int svc_health_listen(struct svc_health *health, int port, struct err *err);
+int svc_health_port(const struct svc_health *health); /* where it listens; 0: it does not */
 
 /* State of the dependency @name ("kafka", "postgres", "redis", ...; a literal, at most 8 of them).
  * Any thread. @why (may be NULL) is copied; it must hold no secret. */
@@ -33,6 +36,6 @@ void svc_health_set_ready(struct svc_health *health, bool is_ready); /* any thre
 int svc_health_answer(struct svc_health *health, bool with_ready, struct buf *body);
 void svc_health_metrics(struct svc_health *health, struct buf *body);
 
-void svc_health_free(struct svc_health **health); /* on the loop's thread, before loop_free */
+void svc_health_free(struct svc_health **owner); /* on the loop's thread, before loop_free */
 
 #endif

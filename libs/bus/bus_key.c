@@ -2,15 +2,17 @@
 
 #include <string.h>
 
+#include "base/attr.h"
+
 static uint32_t tail_of(const uint8_t *p, size_t n, uint32_t hash)
 {
     switch (n) {
     case 3:
         hash ^= (uint32_t)p[2] << 16;
-        /* fall through */
+        FALLTHROUGH;
     case 2:
         hash ^= (uint32_t)p[1] << 8;
-        /* fall through */
+        FALLTHROUGH;
     case 1:
         hash ^= p[0];
         hash *= 0x5bd1e995U;

@@ -30,4 +30,8 @@ int64_t hours_next_close(const struct hours *hours, const struct zone *zone, int
 int64_t hours_after(const struct hours *hours, const struct zone *zone, int64_t now_ms,
                     int64_t work_ms);
 
+/* Milliseconds of open time from @from_ms to before @to_ms. */
+int64_t hours_open_between(const struct hours *hours, const struct zone *zone, int64_t from_ms,
+                           int64_t to_ms);
+
 #endif

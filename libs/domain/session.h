@@ -55,6 +55,8 @@ struct session {
     int64_t user_id;
     char session_key[SESSION_KEY_MAX];
     char name[SESSION_NAME_MAX];
+    char display_name[SESSION_NAME_MAX]; /* its own at WhatsApp; "" unknown */
+    char push_name[SESSION_NAME_MAX];
     char webhook_url[SESSION_WEBHOOK_URL_MAX];
     uint32_t subscribe; /* event_names.h */
     bool wants_online;

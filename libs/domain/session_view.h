@@ -16,8 +16,7 @@ enum session_ws {
 };
 
 struct session_facts {
-    enum session_phase
-        state; /* as projected, or newer from the runtime key; NONE and DELETED: no such session */
+    enum session_phase phase; /* projected, or newer from the runtime key; NONE, DELETED: none */
     bool linked;
     bool held;          /* a connector's heartbeat key exists */
     enum session_ws ws; /* of that key */

@@ -47,25 +47,6 @@ unsigned sigstore_retry_reason(enum sigstore_verdict verdict)
     return reasons[verdict];
 }
 
-static const char *const type_names[] = {
-    [SIGSTORE_MSG] = "msg", [SIGSTORE_PKMSG] = "pkmsg", [SIGSTORE_SKMSG] = "skmsg"};
-
-const char *sigstore_type_name(enum sigstore_type type)
-{
-    return type_names[type];
-}
-
-bool sigstore_type_from_name(const char *name, enum sigstore_type *out)
-{
-    for (size_t i = 0; i < sizeof(type_names) / sizeof(type_names[0]); i++) {
-        if (strcmp(name, type_names[i]) == 0) {
-            *out = (enum sigstore_type)i;
-            return true;
-        }
-    }
-    return false;
-}
-
 /* ---- life ---- */
 
 int sigstore_new(struct sigstore **out, struct err *err)

@@ -21,6 +21,7 @@
 #include "base/buf.h"
 
 #include "sigstore/sigstore_keys.h"
+#include "wa/wa_enc.h"
 
 struct err;
 struct wa_bundle;
@@ -149,18 +150,13 @@ struct sigstore_addr {
     uint32_t device; /* up to SIGSTORE_DEVICE_MAX */
 };
 
-enum sigstore_type { SIGSTORE_MSG, SIGSTORE_PKMSG, SIGSTORE_SKMSG };
-
-const char *sigstore_type_name(enum sigstore_type type); /* "msg", as in <enc type> */
-bool sigstore_type_from_name(const char *name, enum sigstore_type *out);
-
 void sigstore_peer_ref(const struct sigstore_addr *addr, struct sigstore_ref *out);
 
 enum { SIGSTORE_REFS_MAX = 4 };
 
 /* The records that decrypting @cipher from @addr will ask for, at most SIGSTORE_REFS_MAX, cached or
  * not: what a caller loads ahead. Fewer when the bytes are no such message. */
-size_t sigstore_decrypt_refs(const struct sigstore_addr *addr, enum sigstore_type type,
+size_t sigstore_decrypt_refs(const struct sigstore_addr *addr, enum wa_enc_type type,
                              struct bytes cipher, struct sigstore_ref out[SIGSTORE_REFS_MAX]);
 
 struct sigstore_peer {
@@ -197,11 +193,11 @@ enum sigstore_verdict sigstore_peer_move(struct sigstore_account *account,
                                          const struct sigstore_addr *from,
                                          const struct sigstore_addr *to);
 
-/* Append the ciphertext of @plain (padding included) to @out and set *@type (SIGSTORE_MSG or
+/* Append the ciphertext of @plain (padding included) to @out and set *@type (WA_ENC_MSG or
  * _PKMSG). OK, NO_SESSION, NOT_LOADED, BROKEN; @out is untouched unless OK. */
 enum sigstore_verdict sigstore_encrypt(struct sigstore_account *account,
                                        const struct sigstore_addr *addr, struct bytes plain,
-                                       enum sigstore_type *type, struct buf *out);
+                                       enum wa_enc_type *type, struct buf *out);
 
 struct sigstore_plain {
     struct buf bytes;      /* the caller's: appended to, padding included; wipe with buf_wipe */
@@ -209,10 +205,10 @@ struct sigstore_plain {
     uint32_t used_prekey;  /* our one-time key that is gone now, or 0 */
 };
 
-/* Decrypt a SIGSTORE_MSG or _PKMSG. A changed identity is accepted and told, as WhatsApp's clients
+/* Decrypt a WA_ENC_MSG or _PKMSG. A changed identity is accepted and told, as WhatsApp's clients
  * do (messaging.md 6.2). All verdicts but NO_SENDER_KEY; @out is untouched unless OK. */
 enum sigstore_verdict sigstore_decrypt(struct sigstore_account *account,
-                                       const struct sigstore_addr *addr, enum sigstore_type type,
+                                       const struct sigstore_addr *addr, enum wa_enc_type type,
                                        struct bytes cipher, struct sigstore_plain *out);
 
 /* ---- own keys ---- */

@@ -64,12 +64,3 @@ void sigstore_signed_prekey_make(const struct sigstore_self *self, uint32_t id,
     crypto_xeddsa_sign(self->identity.priv, signed_bytes(out->key.pair.pub, message),
                        out->signature);
 }
-
-bool sigstore_signed_prekey_holds(const uint8_t identity[CRYPTO_KEY],
-                                  const uint8_t signed_public[CRYPTO_KEY],
-                                  const uint8_t signature[CRYPTO_SIGNATURE])
-{
-    uint8_t message[CRYPTO_KEY + 1];
-
-    return crypto_xeddsa_verify(identity, signed_bytes(signed_public, message), signature);
-}

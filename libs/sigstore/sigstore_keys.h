@@ -3,7 +3,6 @@
 #ifndef SIGSTORE_SIGSTORE_KEYS_H
 #define SIGSTORE_SIGSTORE_KEYS_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -42,10 +41,5 @@ uint32_t sigstore_prekey_id_after(uint32_t id, size_t n); /* the id @n further, 
 
 void sigstore_signed_prekey_make(const struct sigstore_self *self, uint32_t id,
                                  struct sigstore_signed_prekey *out);
-
-/* True when @signature over 0x05 || @signed_public is @identity's. */
-NODISCARD bool sigstore_signed_prekey_holds(const uint8_t identity[CRYPTO_KEY],
-                                            const uint8_t signed_public[CRYPTO_KEY],
-                                            const uint8_t signature[CRYPTO_SIGNATURE]);
 
 #endif

@@ -37,7 +37,7 @@ static size_t add_id_ref(struct sigstore_ref *out, enum sigstore_kind kind, uint
     return 1;
 }
 
-size_t sigstore_decrypt_refs(const struct sigstore_addr *addr, enum sigstore_type type,
+size_t sigstore_decrypt_refs(const struct sigstore_addr *addr, enum wa_enc_type type,
                              struct bytes cipher, struct sigstore_ref out[SIGSTORE_REFS_MAX])
 {
     struct sigstore_field field;
@@ -46,7 +46,7 @@ size_t sigstore_decrypt_refs(const struct sigstore_addr *addr, enum sigstore_typ
     size_t n = 1;
 
     sigstore_peer_ref(addr, &out[0]);
-    if (type != SIGSTORE_PKMSG || cipher.n < 1) {
+    if (type != WA_ENC_PKMSG || cipher.n < 1) {
         return n;
     }
     cipher = (struct bytes){cipher.p + 1, cipher.n - 1}; /* the version */
@@ -252,7 +252,7 @@ enum sigstore_verdict sigstore_peer_start(struct sigstore_account *account,
 /* ---- encrypt ---- */
 
 static enum sigstore_verdict run_encrypt(struct sigstore *store, const struct sigstore_addr *addr,
-                                         struct bytes plain, enum sigstore_type *type,
+                                         struct bytes plain, enum wa_enc_type *type,
                                          struct buf *out)
 {
     signal_protocol_address address = address_of(addr);
@@ -266,8 +266,8 @@ static enum sigstore_verdict run_encrypt(struct sigstore *store, const struct si
     if (rc == 0) {
         const signal_buffer *bytes = ciphertext_message_get_serialized(message);
 
-        *type = ciphertext_message_get_type(message) == CIPHERTEXT_PREKEY_TYPE ? SIGSTORE_PKMSG
-                                                                               : SIGSTORE_MSG;
+        *type = ciphertext_message_get_type(message) == CIPHERTEXT_PREKEY_TYPE ? WA_ENC_PKMSG
+                                                                               : WA_ENC_MSG;
         buf_add(out, signal_buffer_const_data(bytes), signal_buffer_len(bytes));
     }
     SIGNAL_UNREF(message);
@@ -277,7 +277,7 @@ static enum sigstore_verdict run_encrypt(struct sigstore *store, const struct si
 
 enum sigstore_verdict sigstore_encrypt(struct sigstore_account *account,
                                        const struct sigstore_addr *addr, struct bytes plain,
-                                       enum sigstore_type *type, struct buf *out)
+                                       enum wa_enc_type *type, struct buf *out)
 {
     enum sigstore_verdict verdict = SIGSTORE_BROKEN;
     struct sigstore_peer peer;
@@ -340,7 +340,7 @@ static int decrypt_pkmsg(struct sigstore *store, session_cipher *cipher, struct 
 }
 
 enum sigstore_verdict sigstore_decrypt(struct sigstore_account *account,
-                                       const struct sigstore_addr *addr, enum sigstore_type type,
+                                       const struct sigstore_addr *addr, enum wa_enc_type type,
                                        struct bytes cipher, struct sigstore_plain *out)
 {
     struct sigstore *store = account->store;
@@ -350,15 +350,15 @@ enum sigstore_verdict sigstore_decrypt(struct sigstore_account *account,
     enum sigstore_verdict verdict;
     int rc;
 
-    assert(type == SIGSTORE_MSG || type == SIGSTORE_PKMSG);
+    assert(type == WA_ENC_MSG || type == WA_ENC_PKMSG);
     if (cipher.n == 0 || cipher.n > SIGSTORE_CIPHER_MAX) {
         return SIGSTORE_BAD_MESSAGE;
     }
     sigstore_operation_begin(account);
     rc = session_cipher_create(&session, store->stores, &address, store->context);
     if (rc == 0) {
-        rc = type == SIGSTORE_MSG ? decrypt_msg(store, session, cipher, &plain)
-                                  : decrypt_pkmsg(store, session, cipher, &plain);
+        rc = type == WA_ENC_MSG ? decrypt_msg(store, session, cipher, &plain)
+                                : decrypt_pkmsg(store, session, cipher, &plain);
     }
     session_cipher_free(session);
     verdict = sigstore_operation_end(account, verdict_of(rc));

@@ -126,7 +126,7 @@ static int teardown(void **state)
     return 0;
 }
 
-static struct buf seal(struct world *w, enum sigstore_type *type)
+static struct buf seal(struct world *w, enum wa_enc_type *type)
 {
     struct buf out = {0};
 
@@ -136,8 +136,7 @@ static struct buf seal(struct world *w, enum sigstore_type *type)
     return out;
 }
 
-static enum sigstore_verdict opens(struct world *w, enum sigstore_type type,
-                                   const struct buf *bytes)
+static enum sigstore_verdict opens(struct world *w, enum wa_enc_type type, const struct buf *bytes)
 {
     struct sigstore_plain plain = {0};
     enum sigstore_verdict verdict =
@@ -160,7 +159,7 @@ static void meet(struct world *w)
 static void committed_ratchet_survives_a_restart(void **state)
 {
     struct world *w = *state;
-    enum sigstore_type type;
+    enum wa_enc_type type;
     struct buf first;
     struct buf second;
 
@@ -184,7 +183,7 @@ static void committed_ratchet_survives_a_restart(void **state)
 static void rolled_back_counter_is_used_again(void **state)
 {
     struct world *w = *state;
-    enum sigstore_type type;
+    enum wa_enc_type type;
     struct buf dropped;
     struct buf sent;
 
@@ -207,7 +206,7 @@ static void rolled_back_counter_is_used_again(void **state)
 static void several_messages_are_one_change(void **state)
 {
     struct world *w = *state;
-    enum sigstore_type type;
+    enum wa_enc_type type;
 
     meet(w);
     sigstore_begin(w->alice);
@@ -223,7 +222,7 @@ static void several_messages_are_one_change(void **state)
 static void what_cannot_be_loaded_changes_nothing(void **state)
 {
     struct world *w = *state;
-    enum sigstore_type type;
+    enum wa_enc_type type;
     struct buf out = {0};
 
     meet(w);
@@ -249,7 +248,7 @@ static void records_loaded_ahead_are_enough(void **state)
     struct sigstore_ref refs[SIGSTORE_REFS_MAX];
     struct sigstore_plain plain = {0};
     struct wa_bundle bundle;
-    enum sigstore_type type;
+    enum wa_enc_type type;
     struct buf sealed = {0};
     size_t n;
     unsigned loads;
@@ -290,7 +289,7 @@ static void used_and_made_in_one_stage_is_no_change(void **state)
     struct world *w = *state;
     struct sigstore_plain plain = {0};
     struct wa_bundle bundle;
-    enum sigstore_type type;
+    enum wa_enc_type type;
     struct buf sealed = {0};
 
     sigstore_begin(w->alice);
@@ -335,7 +334,7 @@ static void cache_of_an_account_is_bounded(void **state)
 static void unreadable_record_is_told(void **state)
 {
     struct world *w = *state;
-    enum sigstore_type type;
+    enum wa_enc_type type;
     struct buf out = {0};
 
     meet(w);

@@ -73,7 +73,7 @@ static void meet(struct world *w, size_t device, bool one_time)
 
 /* A ciphertext, to be freed with buf_done. */
 struct sealed {
-    enum sigstore_type type;
+    enum wa_enc_type type;
     struct buf bytes;
 };
 
@@ -137,7 +137,7 @@ static void one_message_reaches_three_devices(void **state)
 
         meet(w, i, i != 1); /* one of them ran out of one-time keys */
         sealed = seal(w->alice, &bob_addr[i], "hello");
-        assert_int_equal(sealed.type, SIGSTORE_PKMSG);
+        assert_int_equal(sealed.type, WA_ENC_PKMSG);
         opens(w->bob[i], &alice_addr, &sealed, "hello");
         buf_done(&sealed.bytes);
     }
@@ -152,7 +152,7 @@ static void pkmsg_repeats_until_the_first_answer(void **state)
     meet(w, 0, true);
     passes(w->alice, &alice_addr, w->bob[0], &bob_addr[0], "one");
     sealed = seal(w->alice, &bob_addr[0], "two");
-    assert_int_equal(sealed.type, SIGSTORE_PKMSG);
+    assert_int_equal(sealed.type, WA_ENC_PKMSG);
     opens(w->bob[0], &alice_addr, &sealed, "two");
     buf_done(&sealed.bytes);
     assert_int_equal(sigstore_peer_get(w->alice, &bob_addr[0], &peer), SIGSTORE_OK);
@@ -163,7 +163,7 @@ static void pkmsg_repeats_until_the_first_answer(void **state)
     assert_int_equal(sigstore_peer_get(w->alice, &bob_addr[0], &peer), SIGSTORE_OK);
     assert_true(peer.has_session && peer.is_acknowledged);
     sealed = seal(w->alice, &bob_addr[0], "three");
-    assert_int_equal(sealed.type, SIGSTORE_MSG);
+    assert_int_equal(sealed.type, WA_ENC_MSG);
     opens(w->bob[0], &alice_addr, &sealed, "three");
     buf_done(&sealed.bytes);
 }
@@ -248,7 +248,7 @@ static void verdicts_name_what_is_wrong(void **state)
     struct world *w = *state;
     struct sealed sealed;
     struct buf out = {0};
-    enum sigstore_type type;
+    enum wa_enc_type type;
     struct wa_bundle bundle;
 
     assert_int_equal(sigstore_encrypt(w->alice, &bob_addr[0], text("x"), &type, &out),
@@ -267,9 +267,9 @@ static void verdicts_name_what_is_wrong(void **state)
     sealed.bytes.p[sealed.bytes.n - 20] ^= 1;
     fails(w->bob[0], &alice_addr, &sealed, SIGSTORE_BAD_MESSAGE);
     sealed.bytes.p[sealed.bytes.n - 20] ^= 1;
-    sealed.type = SIGSTORE_MSG;
+    sealed.type = WA_ENC_MSG;
     fails(w->bob[1], &alice_addr, &sealed, SIGSTORE_BAD_MESSAGE); /* a pkmsg is no msg */
-    sealed.type = SIGSTORE_PKMSG;
+    sealed.type = WA_ENC_PKMSG;
     opens(w->bob[0], &alice_addr, &sealed, "hello"); /* the failures used nothing up */
     buf_done(&sealed.bytes);
 
@@ -304,7 +304,7 @@ static void retry_with_keys_begins_a_new_session(void **state)
     assert_int_equal(sigstore_peer_start(w->alice, &bob_addr[0], &bundle, &changed), SIGSTORE_OK);
     assert_false(changed);
     again = seal(w->alice, &bob_addr[0], "important");
-    assert_int_equal(again.type, SIGSTORE_PKMSG);
+    assert_int_equal(again.type, WA_ENC_PKMSG);
     opens(w->bob[0], &alice_addr, &again, "important");
     passes(w->bob[0], &bob_addr[0], w->alice, &alice_addr, "thanks");
     buf_done(&lost.bytes);
@@ -352,7 +352,7 @@ static void archived_session_still_opens_late_messages(void **state)
     struct sigstore_peer peer;
     struct sealed late;
     struct buf out = {0};
-    enum sigstore_type type;
+    enum wa_enc_type type;
 
     meet(w, 0, true);
     passes(w->alice, &alice_addr, w->bob[0], &bob_addr[0], "hello");

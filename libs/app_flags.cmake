@@ -1,10 +1,13 @@
 # The one set of compiler and linker flags; every target of ours links app_flags.
 add_library(app_flags INTERFACE)
 target_compile_options(app_flags INTERFACE
-    -Wall -Wextra -Wpedantic -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes
+    -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes
     -Wold-style-definition -Wformat=2 -Wundef -Wvla -Wwrite-strings -Wcast-qual -Wpointer-arith
     -Wimplicit-fallthrough -Wnull-dereference -Wdouble-promotion -Wconversion
     -fno-common -fno-omit-frame-pointer -g)
+if(KENTONGAN_WERROR)
+    target_compile_options(app_flags INTERFACE -Werror)
+endif()
 if(CMAKE_C_COMPILER_ID MATCHES Clang)
     target_compile_options(app_flags INTERFACE -Wno-gnu-zero-variadic-macro-arguments) # log.h
 endif()

@@ -2,7 +2,8 @@
 #
 # One static library; one ctest (label unit) per test file, linked with cmocka and testkit; one
 # target per fuzz file. With KENTONGAN_FUZZ the target is a libFuzzer; without, it is a plain program
-# that replays tests/corpus/<stem without _fuzz>/ under ctest.
+# that replays tests/corpus/<stem without _fuzz>/ under ctest. Without KENTONGAN_TESTS these programs
+# are built only when asked for by name.
 function(app_library name)
     cmake_parse_arguments(A "" "" "SOURCES;PUBLIC;PRIVATE;TESTS;FUZZ" ${ARGN})
     add_library(${name} STATIC ${A_SOURCES})
@@ -16,6 +17,10 @@ function(app_library name)
     endforeach()
 endfunction()
 
+if(NOT KENTONGAN_TESTS)
+    set(only_when_asked_for EXCLUDE_FROM_ALL)
+endif()
+
 # app_test(file LABEL unit|server LIBS ... [TIMEOUT seconds]): one cmocka program, one ctest.
 function(app_test file)
     cmake_parse_arguments(A "" "LABEL;TIMEOUT" "LIBS" ${ARGN})
@@ -23,7 +28,7 @@ function(app_test file)
     if(NOT A_TIMEOUT)
         set(A_TIMEOUT 60)
     endif()
-    add_executable(${stem} ${file})
+    add_executable(${stem} ${only_when_asked_for} ${file})
     target_link_libraries(${stem} PRIVATE ${A_LIBS} testkit PkgConfig::CMOCKA app_flags)
     add_test(NAME ${stem} COMMAND ${stem})
     set_tests_properties(${stem} PROPERTIES LABELS ${A_LABEL} TIMEOUT ${A_TIMEOUT})
@@ -34,10 +39,10 @@ function(app_fuzz file)
     get_filename_component(stem ${file} NAME_WE)
     string(REGEX REPLACE "_fuzz$" "" corpus ${stem})
     if(KENTONGAN_FUZZ)
-        add_executable(${stem} ${file})
+        add_executable(${stem} ${only_when_asked_for} ${file})
         target_link_libraries(${stem} PRIVATE ${A_LIBS} app_flags -fsanitize=fuzzer)
     else()
-        add_executable(${stem} ${file} ${PROJECT_SOURCE_DIR}/libs/testkit/fuzz_replay.c)
+        add_executable(${stem} ${only_when_asked_for} ${file} ${PROJECT_SOURCE_DIR}/libs/testkit/fuzz_replay.c)
         target_link_libraries(${stem} PRIVATE ${A_LIBS} app_flags)
         add_test(NAME ${stem} COMMAND ${stem} ${PROJECT_SOURCE_DIR}/tests/corpus/${corpus})
         set_tests_properties(${stem} PROPERTIES LABELS unit TIMEOUT 60)

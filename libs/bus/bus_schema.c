@@ -112,6 +112,14 @@ static avro_schema_t not_null(avro_schema_t schema)
     return schema;
 }
 
+/* Of the items of a list or the values of a map. */
+static bool is_of(avro_schema_t items, avro_type_t type)
+{
+    avro_schema_t schema = resolve(items);
+
+    return schema != NULL && avro_typeof(schema) == type;
+}
+
 static bool fits(avro_schema_t schema, enum record_field_kind kind)
 {
     switch (kind) {
@@ -126,13 +134,13 @@ static bool fits(avro_schema_t schema, enum record_field_kind kind)
     case RECORD_BOOL:
         return is_avro_boolean(schema);
     case RECORD_STRING_LIST:
-        return is_avro_array(schema) && is_avro_string(resolve(avro_schema_array_items(schema)));
+        return is_avro_array(schema) && is_of(avro_schema_array_items(schema), AVRO_STRING);
     case RECORD_STRING_MAP:
-        return is_avro_map(schema) && is_avro_string(resolve(avro_schema_map_values(schema)));
+        return is_avro_map(schema) && is_of(avro_schema_map_values(schema), AVRO_STRING);
     case RECORD_RECORD:
         return is_avro_record(schema);
     case RECORD_RECORD_LIST:
-        return is_avro_array(schema) && is_avro_record(resolve(avro_schema_array_items(schema)));
+        return is_avro_array(schema) && is_of(avro_schema_array_items(schema), AVRO_RECORD);
     }
     return false;
 }

@@ -17,6 +17,7 @@ struct loop_signal {
 
 struct work {
     uv_work_t uv;
+    struct loop *loop;
     loop_work_cb *work;
     loop_work_cb *done;
     void *ctx;
@@ -105,6 +106,9 @@ void loop_free(struct loop **loop)
 
     if (gone == NULL) {
         return;
+    }
+    while (gone->n_working > 0) { /* a thread still holds what its work was given */
+        (void)uv_run(&gone->uv, UV_RUN_ONCE);
     }
     run_deferred(gone);
     loop_timers_done(gone);
@@ -197,6 +201,7 @@ static void on_work_done(uv_work_t *uv, int status)
     struct work *work = uv->data;
 
     (void)status; /* never cancelled */
+    work->loop->n_working--;
     work->done(work->ctx);
     free(work);
 }
@@ -205,7 +210,8 @@ void loop_work(struct loop *loop, loop_work_cb *work, loop_work_cb *done, void *
 {
     struct work *request = mem_new0(sizeof(*request));
 
-    *request = (struct work){.work = work, .done = done, .ctx = ctx};
+    *request = (struct work){.loop = loop, .work = work, .done = done, .ctx = ctx};
+    loop->n_working++;
     request->uv.data = request;
     (void)uv_queue_work(&loop->uv, &request->uv, on_work, on_work_done);
 }

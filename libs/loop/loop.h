@@ -20,8 +20,9 @@ struct uv_loop_s;
 /* Gives *@out (loop_free). -ERR_EXTERNAL when the system has no descriptors left. */
 NODISCARD int loop_new(struct loop **out, struct err *err);
 
-/* Runs what is deferred, ends all that is left of the loop's own and sets *@loop to NULL. Every
- * loop_fd, loop_wake and loop_queue must be closed and every timer stopped before. */
+/* Waits for loop_work under way, runs what is deferred, ends all that is left of the loop's own and
+ * sets *@loop to NULL. Every loop_fd, loop_wake and loop_queue must be closed and every timer
+ * stopped before. */
 void loop_free(struct loop **loop);
 
 /* Run callbacks until loop_stop, or until nothing is left that could cause one. */

@@ -33,6 +33,7 @@ struct loop {
     size_t cap_heap;
 
     struct loop_signal *signals;
+    size_t n_working; /* loop_work under way */
 };
 
 /* -ERR_EXTERNAL with libuv's text for a negative @rc, 0 otherwise. */

@@ -1,0 +1,159 @@
+"""A private stack for one test: its own state directory, ports, servers and services.
+
+    with Stack("takeover", build) as stack:
+        stack.up("--instances", "connector=2", settings={"ACCOUNT_RATE_PER_MIN": "0"})
+        stack.ctl("kill", "connector-1")
+
+At the end everything is stopped; after a failure the logs are kept in <build>/stack-logs/<name>.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import pathlib
+import random
+import shutil
+import subprocess
+import tempfile
+import time
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+PORTS_PER_STACK = 40
+
+
+def wait_until(condition, seconds: float, what: str, every: float = 0.05):
+    """The first true value of condition(); AssertionError naming `what` when the time is up."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {seconds} s in vain for {what}")
+        time.sleep(every)
+
+
+def listening_ports() -> set[int]:
+    ports = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with contextlib.suppress(FileNotFoundError), open(table) as lines:
+            next(lines)
+            for line in lines:
+                fields = line.split()
+                if fields[3] == "0A":
+                    ports.add(int(fields[1].rsplit(":", 1)[1], 16))
+    return ports
+
+
+def take_ports():
+    """(first of 40 free ports, a file to keep open while they are ours): the same locks as tests/lib/ports.sh."""
+    folder = pathlib.Path(f"/tmp/kentongan-ports-{os.getuid()}")
+    folder.mkdir(exist_ok=True)
+    used = listening_ports()
+    for _ in range(100):
+        base = 20000 + random.randrange(300) * PORTS_PER_STACK
+        lock = open(folder / str(base), "w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            continue
+        if used.isdisjoint(range(base, base + PORTS_PER_STACK)):
+            return base, lock
+        lock.close()
+    raise AssertionError("no free range of ports between 20000 and 32000")
+
+
+class Stack:
+    def __init__(self, name: str, build: str | os.PathLike = TOP / "build" / "asan"):
+        self.name = name
+        self.build = pathlib.Path(build).resolve()
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"kentongan-{name}."))
+        self.folder.chmod(0o755)  # PostgreSQL runs as another user when we are root, and must get in
+        self.state = self.folder / "state"
+        self.port_base, self._lock = take_ports()
+        keep = {k: v for k, v in os.environ.items() if not k.startswith("KENTONGAN_")}
+        self.env = keep | {
+            "KENTONGAN_STATE": str(self.state),
+            "KENTONGAN_PORT_BASE": str(self.port_base),
+            "KENTONGAN_BUILD": str(self.build),
+        }
+
+    def __enter__(self) -> "Stack":
+        return self
+
+    def __exit__(self, kind, _error, _trace) -> None:
+        try:
+            stopped = self.run("deploy/down", check=False)
+            if kind is not None and (self.state / "log").is_dir():
+                kept = self.build / "stack-logs" / self.name
+                shutil.rmtree(kept, ignore_errors=True)
+                shutil.copytree(self.state / "log", kept)
+                print(f"logs of the stack: {kept}")
+        finally:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self._lock.close()
+        if kind is None and stopped.returncode != 0:
+            raise AssertionError(f"deploy/down failed: {stopped.stderr}")
+
+    def run(self, command: str, *arguments: str, check: bool = True, seconds: float = 300, env=None):
+        """Run a program of the tree with this stack's environment; its output is in the result."""
+        done = subprocess.run(
+            [str(TOP / command), *arguments],
+            env=self.env | (env or {}),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+        )
+        if check and done.returncode != 0:
+            raise AssertionError(f"{command} {' '.join(arguments)}: status {done.returncode}\n{done.stdout}{done.stderr}")
+        return done
+
+    def up(self, *arguments: str, settings: dict[str, str] | None = None):
+        pairs = [word for name, value in (settings or {}).items() for word in ("--set", f"{name}={value}")]
+        return self.run("deploy/up", "--build", str(self.build), *pairs, *arguments)
+
+    def ctl(self, *arguments: str, check: bool = True):
+        return self.run("deploy/lib/ctl", *arguments, check=check)
+
+    def status(self) -> dict:
+        return json.loads(self.run("deploy/status", "--json").stdout)
+
+    def pid(self, part: str) -> int | None:
+        """The pid of redis, kafka or an instance such as connector-1, by its pid file."""
+        file = self.state / "run" / f"{part}.pid"
+        return int(file.read_text().split()[0]) if file.exists() else None
+
+    def sql(self, statement: str, database: str = "whatsapp_sessions") -> list[list[str]]:
+        """Rows of text, asked as the superuser."""
+        done = subprocess.run(
+            ["psql", "-X", "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-d", self.conninfo(database)],
+            input=statement,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        if done.returncode != 0:
+            raise AssertionError(f"{statement}: {done.stderr}")
+        return [line.split("\t") for line in done.stdout.splitlines()]
+
+    def conninfo(self, database: str = "whatsapp_sessions", role: str = "postgres") -> str:
+        secret = "postgres_password" if role == "postgres" else f"db_{role}"
+        password = (self.state / "secrets" / secret).read_text()
+        return f"host=127.0.0.1 port={self.port('postgres')} user={role} dbname={database} password={password}"
+
+    def port(self, name: str) -> int:
+        """A port by its name in deploy/lib/ports, or that of an instance (connector-2)."""
+        at = self.port_base
+        for line in (TOP / "deploy/lib/ports").read_text().splitlines():
+            if not line or line.startswith("#"):
+                continue
+            known, _, count = line.split()
+            if name == known:
+                return at
+            if name.rpartition("-")[0] == known and name.rpartition("-")[2].isdigit():
+                return at + int(name.rpartition("-")[2]) - 1
+            at += int(count)
+        raise KeyError(name)

@@ -81,7 +81,7 @@ struct bus_consumer_options {
     const enum topic *topics; /* to subscribe to, in group mode */
     size_t n_topics;
     int64_t session_timeout_ms; /* 0: 45000 */
-    size_t prefetch_records;    /* kept ready per partition; 0: 1000 */
+    size_t prefetch_records;    /* kept ready, about; 0: 1000 */
     struct bus_consumer_events events;
 };
 

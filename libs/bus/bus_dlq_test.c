@@ -1,0 +1,102 @@
+#include "bus/bus_dlq.h"
+
+#include <string.h>
+
+#include "bus/bus_codec.h"
+#include "bus/bus_consumer.h"
+#include "bus/bus_record.h"
+#include "testkit/testkit.h"
+
+static struct dead_letter encoded(const struct bus_record *record, const char *reason,
+                                  struct arena *arena)
+{
+    struct buf out = {0};
+    struct dead_letter letter;
+
+    assert_int_equal(bus_dlq_encode(record, "ingress", reason, 7, &out, NULL), 0);
+    assert_int_equal(bus_decode(TOPIC_DLQ, buf_bytes(&out), arena, &letter, NULL), 0);
+    buf_done(&out);
+    return letter;
+}
+
+static void a_letter_tells_where_the_record_lay_and_why(void **state)
+{
+    struct bus_record record = {.topic = TOPIC_BLAST_SUBMIT,
+                                .partition = 2,
+                                .offset = 41,
+                                .key = {(const uint8_t *)"k", 1},
+                                .value = {(const uint8_t *)"\0\xff", 2}};
+    struct arena arena = {0};
+    struct dead_letter letter = encoded(&record, "no schema", &arena);
+
+    (void)state;
+    assert_string_equal(letter.service, "ingress");
+    assert_string_equal(letter.source_topic, "wa.blast.submit.v1");
+    assert_int_equal(letter.source_partition, 2);
+    assert_int_equal(letter.source_offset, 41);
+    assert_memory_equal(letter.source_key.p, "k", 1);
+    assert_int_equal(letter.value.n, 2);
+    assert_string_equal(letter.reason, "no schema");
+    assert_int_equal(letter.at, 7);
+    record.key = (struct bytes){0};
+    assert_null(encoded(&record, "", &arena).source_key.p);
+    assert_int_equal(bus_dlq_partition(&record), 2);
+    arena_done(&arena);
+}
+
+static void what_is_too_large_is_cut(void **state)
+{
+    struct buf value = {0};
+    struct bus_record record = {.topic = TOPIC_BLAST_SUBMIT};
+    struct arena arena = {0};
+    struct dead_letter letter;
+    char reason[2000];
+
+    (void)state;
+    memset(reason, 'a', sizeof(reason));
+    memcpy(reason + 999, "é", 2);
+    reason[sizeof(reason) - 1] = '\0';
+    memset(buf_room(&value, 2000000), 'x', 2000000);
+    record.value = (struct bytes){value.p, 2000000};
+    letter = encoded(&record, reason, &arena);
+    assert_in_range(letter.value.n, 900000, BUS_RECORD_MAX);
+    assert_non_null(strstr(letter.reason, "a (value cut, it had 2000000 bytes)"));
+    letter = encoded(&record, "bad \xff byte", &arena);
+    assert_memory_equal(letter.reason, "bad ? byte", 10);
+    buf_done(&value);
+    arena_done(&arena);
+}
+
+static void headers_with_credentials_are_left_out(void **state)
+{
+    struct bus_record_box *box = mem_new0(sizeof(*box) + 3 * sizeof(box->headers[0]));
+    struct bus_record *record = &box->record;
+    struct bus_header kept[3];
+    struct bytes value;
+
+    (void)state;
+    box->n_headers = 3;
+    box->headers[0] = (struct bus_header){"X-Api-Key", {(const uint8_t *)"secret", 6}};
+    box->headers[1] = (struct bus_header){"source", {(const uint8_t *)"shop", 4}};
+    box->headers[2] = (struct bus_header){"source", {(const uint8_t *)"bank", 4}};
+    assert_int_equal(bus_record_headers(record, kept, 3), 2);
+    assert_string_equal(kept[0].name, "source");
+    assert_true(bus_record_header(record, "x-api-key", &value));
+    assert_int_equal(value.n, 6);
+    assert_true(bus_record_header(record, "source", &value));
+    assert_memory_equal(value.p, "bank", 4);
+    assert_false(bus_record_header(record, "other", &value));
+    bus_record_free(&record);
+    assert_null(record);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_letter_tells_where_the_record_lay_and_why),
+        cmocka_unit_test(what_is_too_large_is_cut),
+        cmocka_unit_test(headers_with_credentials_are_left_out),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

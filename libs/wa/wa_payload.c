@@ -201,7 +201,7 @@ static int parse_device_props(struct bytes raw, struct wa_registration *out, str
     const Wa__DeviceProps *props;
     int rc = wa_proto_unpack(&wa__device_props__descriptor, raw, &message, err);
 
-    if (rc < 0) {
+    if (rc < 0 || message == NULL) {
         return err_wrap(err, rc, "device props");
     }
     props = (const Wa__DeviceProps *)message;
@@ -262,7 +262,7 @@ int wa_payload_parse(struct bytes raw, struct wa_payload *out, struct err *err)
         got.version = version_of(payload->user_agent->app_version);
         got.platform = payload->user_agent->platform;
     }
-    if (got.is_registration) {
+    if (payload->device_pairing_data != NULL) {
         rc = parse_registration(payload->device_pairing_data, &got.version, &got.registration, err);
     }
     wa_proto_free(&message);

@@ -1,0 +1,93 @@
+/* wa_client_internal: what the files of wa_client share. */
+#ifndef WA_WA_CLIENT_INTERNAL_H
+#define WA_WA_CLIENT_INTERNAL_H
+
+#include "noise/noise.h"
+#include "wa/wa_client.h"
+#include "wa/wa_frame.h"
+
+/* A request that waits for its answer. */
+struct wa_client_waiter {
+    struct wa_client_waiter *next;
+    uint32_t number; /* the last part of its id */
+    int64_t expires_ms;
+    wa_client_reply_cb *cb;
+    void *ctx;
+};
+
+/* Only while a device is being paired. */
+struct wa_client_pairing {
+    struct arena arena; /* holds the refs */
+    struct bytes refs[WA_CLIENT_REFS_MAX];
+    int refs_n;
+    int shown;   /* of them */
+    int ordinal; /* of the code shown last, over all offers */
+    struct wa_creds creds;
+    struct buf reply;   /* the packed answer to pair-success, held back until it is kept */
+    struct buf refusal; /* the packed other one */
+    bool confirmed;
+};
+
+struct wa_client {
+    struct wa_client_config config;
+    struct wa_client_ops ops;
+    void *ctx;
+    enum wa_phase phase;
+    unsigned busy;   /* calls on the stack that look at the object after a callback */
+    bool freed;      /* it ends when the outermost of them returns */
+    bool activating; /* while settling: we have asked to be active */
+
+    uint64_t random;
+    uint8_t id_prefix[2];
+    uint32_t id_last;
+
+    int64_t now_ms;
+    int64_t wall_offset_ms; /* wall clock minus steady clock */
+    int64_t step_ms;        /* when the present step must be over; INT64_MAX: no hurry */
+    int64_t qr_ms;          /* when the shown code expires */
+    int64_t ping_ms;        /* when to ping next */
+    int64_t dead_ms;        /* when a ping went unheard for too long */
+
+    struct noise_handshake *handshake; /* until it is done */
+    struct wa_client_pairing *pairing; /* while there is one */
+    struct noise_transport transport;
+    struct wa_frame_reader reader;
+    struct wa_client_waiter *waiters; /* by expiry, earliest first */
+    struct wa_client_waiter **waiters_end;
+    unsigned waiters_n;
+};
+
+/* Every function that can cause a callback stands between these two; leave may free. */
+void wa_client_enter(struct wa_client *client);
+void wa_client_leave(struct wa_client *client);
+
+void wa_client_emit(struct wa_client *client, const struct wa_event *event);
+/* The one way to ENDED. @detail is for people; NULL for none. */
+void wa_client_end(struct wa_client *client, enum wa_end end, int code, const char *detail);
+void wa_client_end_banned(struct wa_client *client, int code, int64_t expires_s);
+bool wa_client_is_over(const struct wa_client *client); /* ended or freed */
+bool wa_client_is_encrypted(const struct wa_client *client);
+
+uint64_t wa_client_random(struct wa_client *client);
+void wa_client_new_id(struct wa_client *client, char out[32]);
+
+/* handshake */
+void wa_client_handshake_start(struct wa_client *client);
+void wa_client_handshake_read(struct wa_client *client, struct bytes frame);
+void wa_client_handshake_drop(struct wa_client *client);
+
+/* requests */
+void wa_client_waiters_fail(struct wa_client *client, int rc); /* all of them */
+void wa_client_waiters_expire(struct wa_client *client);       /* those that are late */
+bool wa_client_waiters_answer(struct wa_client *client, const struct wa_node *iq);
+
+/* pairing */
+void wa_client_pair_offer(struct wa_client *client, const struct wa_node *iq);
+void wa_client_pair_success(struct wa_client *client, const struct wa_node *iq);
+void wa_client_pair_next_code(struct wa_client *client);
+void wa_client_pair_drop(struct wa_client *client);
+
+/* stanzas */
+void wa_client_stanza(struct wa_client *client, const struct wa_node *node);
+
+#endif

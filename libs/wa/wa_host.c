@@ -277,24 +277,31 @@ int wa_host_feed(struct wa_host *host, struct bytes in, struct err *err)
     return rc;
 }
 
-int wa_host_send(struct wa_host *host, const struct wa_node *node, struct err *err)
+int wa_host_send_packed(struct wa_host *host, struct bytes packed, struct err *err)
 {
-    struct buf packed = {0};
     struct buf out = {0};
     int rc;
 
     if (host->phase != PHASE_OPEN) {
         return err_set(err, ERR_CLOSED, "this connection is not open");
     }
-    rc = wa_node_encode(node, &packed, err);
-    if (rc == 0) {
-        rc = wa_link_seal(&host->transport, buf_bytes(&packed), &out, err);
-    }
+    rc = wa_link_seal(&host->transport, packed, &out, err);
     if (rc == 0) {
         host->ops->on_send(host->ctx, buf_bytes(&out));
     }
-    buf_done(&packed);
     buf_done(&out);
+    return rc;
+}
+
+int wa_host_send(struct wa_host *host, const struct wa_node *node, struct err *err)
+{
+    struct buf packed = {0};
+    int rc = wa_node_encode(node, &packed, err);
+
+    if (rc == 0) {
+        rc = wa_host_send_packed(host, buf_bytes(&packed), err);
+    }
+    buf_done(&packed);
     return rc;
 }
 

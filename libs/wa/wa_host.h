@@ -56,6 +56,9 @@ NODISCARD int wa_host_feed(struct wa_host *host, struct bytes in, struct err *er
  * sent. */
 NODISCARD int wa_host_send(struct wa_host *host, const struct wa_node *node, struct err *err);
 
+/* The same for bytes that wa_node_encode made earlier. */
+NODISCARD int wa_host_send_packed(struct wa_host *host, struct bytes packed, struct err *err);
+
 bool wa_host_is_open(const struct wa_host *host);
 bool wa_host_is_ik(const struct wa_host *host); /* the client resumed by IK */
 

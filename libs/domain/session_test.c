@@ -222,28 +222,30 @@ static struct session_command command_of(enum session_command_kind kind)
     return command;
 }
 
+static void check_command(const struct command_row *row, int column)
+{
+    enum session_phase phase = columns[column];
+    bool linked = row->linked && (phase == SESSION_CONNECTING || phase == SESSION_DISCONNECTED);
+    struct session session = given(phase, linked);
+    struct session_command command = command_of(row->kind);
+    struct session_decision made;
+    char got[CELL_MAX];
+
+    session_decide(&session, &command, &at_noon, &made);
+    if (strcmp(outcome(&session, &made, got), row->cells[column]) != 0) {
+        fail_msg("%s in %s: %s, want %s", row->name, session_phase_name(phase), got,
+                 row->cells[column]);
+    }
+    session_decide(&session, &command, &at_noon, &made);
+    assert_int_equal(made.n, 0); /* once more adds nothing */
+}
+
 static void every_command_in_every_state(void **state)
 {
     (void)state;
     for (size_t row = 0; row < sizeof(command_rows) / sizeof(command_rows[0]); row++) {
         for (int column = 0; column < COLUMNS; column++) {
-            const struct command_row *want = &command_rows[row];
-            struct session session = given(columns[column], false);
-            struct session_command command = command_of(want->kind);
-            struct session_decision made;
-            char got[CELL_MAX];
-
-            if (want->linked && (columns[column] == SESSION_CONNECTING ||
-                                 columns[column] == SESSION_DISCONNECTED)) {
-                session = given(columns[column], true);
-            }
-            session_decide(&session, &command, &at_noon, &made);
-            if (strcmp(outcome(&session, &made, got), want->cells[column]) != 0) {
-                fail_msg("%s in %s: %s, want %s", want->name, session_phase_name(columns[column]),
-                         got, want->cells[column]);
-            }
-            session_decide(&session, &command, &at_noon, &made);
-            assert_int_equal(made.n, 0); /* once more adds nothing */
+            check_command(&command_rows[row], column);
         }
     }
 }
@@ -361,22 +363,26 @@ static struct session given_for(const struct seen_row *row, enum session_phase p
     return session;
 }
 
+static void check_seen(const struct seen_row *row, int column)
+{
+    struct session session = given_for(row, columns[column]);
+    struct session_observation seen = seen_of(row);
+    struct session_decision made;
+    char got[CELL_MAX];
+
+    session_observe(&session, &seen, &at_noon, &made);
+    if (strcmp(outcome(&session, &made, got), row->cells[column]) != 0) {
+        fail_msg("%s in %s: %s, want %s", row->name, session_phase_name(columns[column]), got,
+                 row->cells[column]);
+    }
+}
+
 static void every_observation_in_every_state(void **state)
 {
     (void)state;
     for (size_t row = 0; row < sizeof(seen_rows) / sizeof(seen_rows[0]); row++) {
         for (int column = 0; column < COLUMNS; column++) {
-            const struct seen_row *want = &seen_rows[row];
-            struct session session = given_for(want, columns[column]);
-            struct session_observation seen = seen_of(want);
-            struct session_decision made;
-            char got[CELL_MAX];
-
-            session_observe(&session, &seen, &at_noon, &made);
-            if (strcmp(outcome(&session, &made, got), want->cells[column]) != 0) {
-                fail_msg("%s in %s: %s, want %s", want->name, session_phase_name(columns[column]),
-                         got, want->cells[column]);
-            }
+            check_seen(&seen_rows[row], column);
         }
     }
 }

@@ -23,17 +23,17 @@ struct session_facts {
 };
 
 struct session_view {
-    bool exists; /* false: the family says 404, F0 its fall-back object */
     const char *f0_status;
     const char *f0_quality;
+    const char *f2_status;
+    const char *f3_status;
+    const char *f3_connection_status;
+    bool exists;    /* false: the family says 404, F0 its fall-back object */
     bool connected; /* F1, F4 */
     bool logged_in; /* F1, F4 */
-    const char *f2_status;
     bool f2_is_active;
-    const char *f3_status;
     bool f3_is_active;
     bool f3_is_authenticated;
-    const char *f3_connection_status;
 };
 
 struct session_view session_view_of(const struct session_facts *facts);

@@ -1,0 +1,106 @@
+/* The transition table of a webhook delivery (domain.md 8), cell by cell. */
+#include <stdio.h>
+#include <string.h>
+
+#include "domain/webhook.h"
+#include "testkit/testkit.h"
+
+enum { CELL_MAX = 120 };
+
+#define COLUMNS 5
+static const enum webhook_state columns[COLUMNS] = {WEBHOOK_NONE, WEBHOOK_QUEUED, WEBHOOK_RETRYING,
+                                                    WEBHOOK_DELIVERED, WEBHOOK_DEAD};
+
+struct row {
+    const char *name;
+    enum webhook_input_kind kind;
+    int32_t http_status;
+    int32_t attempts; /* made before, in RETRYING */
+    const char *cells[COLUMNS];
+};
+
+/* clang-format off */
+#define RETRY "RETRYING: AttemptFailed"
+static const struct row rows[] = {
+    /* (none), QUEUED, RETRYING, DELIVERED, DEAD */
+    {"matching event and URL set", WEBHOOK_IN_MATCHED, 0, 1, {"QUEUED: Queued", "-", "-", "-", "-"}},
+    {"2xx", WEBHOOK_IN_ANSWERED, 204, 1, {"-", "DELIVERED: Delivered", "DELIVERED: Delivered", "-", "-"}},
+    {"other status", WEBHOOK_IN_ANSWERED, 500, 1, {"-", RETRY, RETRY, "-", "-"}},
+    {"redirect", WEBHOOK_IN_ANSWERED, 302, 1, {"-", RETRY, RETRY, "-", "-"}},
+    {"time-out, no connection", WEBHOOK_IN_NO_ANSWER, 0, 4, {"-", RETRY, RETRY, "-", "-"}},
+    {"the last attempt fails", WEBHOOK_IN_NO_ANSWER, 0, 5, {"-", RETRY, "DEAD: Dead", "-", "-"}},
+    {"URL removed or session deleted", WEBHOOK_IN_CANCELLED, 0, 1, {"-", "DEAD: Dead", "DEAD: Dead", "-", "-"}},
+    {"dispatcher restarted", WEBHOOK_IN_RESTARTED, 0, 1, {"-", "-", "-", "-", "-"}},
+};
+/* clang-format on */
+
+static void check(const struct row *row, int column)
+{
+    struct webhook webhook = {.state = columns[column], .sequence = 3};
+    struct webhook_input input = {
+        .kind = row->kind, .now_ms = 1000, .http_status = row->http_status, .event = "Message"};
+    struct webhook_decision made;
+    char got[CELL_MAX] = "-";
+
+    webhook.attempts = columns[column] == WEBHOOK_RETRYING ? row->attempts : 0;
+    webhook_decide(&webhook, &input, &made);
+    if (made.has_event) {
+        assert_int_equal(made.event.sequence, 4);
+        webhook_evolve(&webhook, &made.event);
+        (void)snprintf(got, sizeof(got), "%s: %s", webhook_state_name(webhook.state),
+                       record_webhook_event_type.cases[made.event.kind - 1].event_type + 7);
+    }
+    if (strcmp(got, row->cells[column]) != 0) {
+        fail_msg("%s in %s: %s, want %s", row->name, webhook_state_name(columns[column]), got,
+                 row->cells[column]);
+    }
+}
+
+static void every_input_in_every_state(void **state)
+{
+    (void)state;
+    for (size_t row = 0; row < sizeof(rows) / sizeof(rows[0]); row++) {
+        for (int column = 0; column < COLUMNS; column++) {
+            check(&rows[row], column);
+        }
+    }
+}
+
+static void six_attempts_with_growing_delays_then_parked(void **state)
+{
+    static const int64_t delays[] = {1000, 5000, 30000, 120000, 600000};
+    struct webhook webhook = {.state = WEBHOOK_QUEUED};
+    struct webhook_input failed = {.kind = WEBHOOK_IN_NO_ANSWER, .now_ms = 50, .error = "refused"};
+    struct webhook_decision made;
+
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        webhook_decide(&webhook, &failed, &made);
+        assert_int_equal(made.event.as.attempt_failed.attempt, i + 1);
+        assert_int_equal(made.event.as.attempt_failed.next_at, 50 + delays[i]);
+        webhook_evolve(&webhook, &made.event);
+        assert_int_equal(webhook.next_at_ms, 50 + delays[i]);
+        assert_false(webhook_is_settled(webhook.state));
+    }
+    webhook_decide(&webhook, &failed, &made);
+    assert_int_equal(made.event.kind, WEBHOOK_EVENT_DEAD);
+    assert_int_equal(made.event.as.dead.attempt, WEBHOOK_ATTEMPTS_MAX);
+    assert_string_equal(made.event.as.dead.reason, "refused");
+    webhook_evolve(&webhook, &made.event);
+    assert_true(webhook_is_settled(webhook.state));
+    for (uint32_t random = 0; random < 3000; random += 11) {
+        int64_t delay = webhook_delay_ms(5, random);
+
+        assert_true(delay >= 600000 && delay < 660000);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_input_in_every_state),
+        cmocka_unit_test(six_attempts_with_growing_delays_then_parked),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

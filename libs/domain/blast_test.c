@@ -156,25 +156,29 @@ static struct blast_command command_of(enum blast_command_kind kind)
     return command;
 }
 
+static void check_command(const struct command_row *row, int column)
+{
+    struct blast blast = given(columns[column]);
+    struct blast_command command = command_of(row->kind);
+    struct blast_context context = {.now_us = noon_us, .account = row->account};
+    struct blast_decision made;
+    char got[CELL_MAX];
+
+    blast_decide(&blast, &command, &context, &made);
+    if (strcmp(outcome(&blast, &made, got), row->cells[column]) != 0) {
+        fail_msg("%s in %s: %s, want %s", row->name, blast_status_name(columns[column]), got,
+                 row->cells[column]);
+    }
+    blast_decide(&blast, &command, &context, &made);
+    assert_int_equal(made.n, 0); /* once more adds nothing */
+}
+
 static void every_command_in_every_state(void **state)
 {
     (void)state;
     for (size_t row = 0; row < sizeof(command_rows) / sizeof(command_rows[0]); row++) {
         for (int column = 0; column < COLUMNS; column++) {
-            struct blast blast = given(columns[column]);
-            struct blast_command command = command_of(command_rows[row].kind);
-            struct blast_context context = {.now_us = noon_us,
-                                            .account = command_rows[row].account};
-            struct blast_decision made;
-            char got[CELL_MAX];
-
-            blast_decide(&blast, &command, &context, &made);
-            if (strcmp(outcome(&blast, &made, got), command_rows[row].cells[column]) != 0) {
-                fail_msg("%s in %s: %s, want %s", command_rows[row].name,
-                         blast_status_name(columns[column]), got, command_rows[row].cells[column]);
-            }
-            blast_decide(&blast, &command, &context, &made);
-            assert_int_equal(made.n, 0); /* once more adds nothing */
+            check_command(&command_rows[row], column);
         }
     }
 }
@@ -205,28 +209,31 @@ static const struct seen_row seen_rows[] = {
 };
 /* clang-format on */
 
+static void check_seen(const struct seen_row *row, int column)
+{
+    struct blast blast = given(columns[column]);
+    struct blast_observation seen = {.kind = row->kind, .error_message = "broken"};
+    struct blast_context context = {.now_us = noon_us,
+                                    .account = row->account,
+                                    .counts = {.current_index = row->sent, .sent = row->sent}};
+    struct blast_decision made;
+    char got[CELL_MAX];
+
+    blast_observe(&blast, &seen, &context, &made);
+    if (strcmp(outcome(&blast, &made, got), row->cells[column]) != 0) {
+        fail_msg("%s in %s: %s, want %s", row->name, blast_status_name(columns[column]), got,
+                 row->cells[column]);
+    }
+    blast_observe(&blast, &seen, &context, &made);
+    assert_int_equal(made.n, 0);
+}
+
 static void every_observation_in_every_state(void **state)
 {
     (void)state;
     for (size_t row = 0; row < sizeof(seen_rows) / sizeof(seen_rows[0]); row++) {
         for (int column = 0; column < COLUMNS; column++) {
-            const struct seen_row *want = &seen_rows[row];
-            struct blast blast = given(columns[column]);
-            struct blast_observation seen = {.kind = want->kind, .error_message = "broken"};
-            struct blast_context context = {
-                .now_us = noon_us,
-                .account = want->account,
-                .counts = {.current_index = want->sent, .sent = want->sent}};
-            struct blast_decision made;
-            char got[CELL_MAX];
-
-            blast_observe(&blast, &seen, &context, &made);
-            if (strcmp(outcome(&blast, &made, got), want->cells[column]) != 0) {
-                fail_msg("%s in %s: %s, want %s", want->name, blast_status_name(columns[column]),
-                         got, want->cells[column]);
-            }
-            blast_observe(&blast, &seen, &context, &made);
-            assert_int_equal(made.n, 0);
+            check_seen(&seen_rows[row], column);
         }
     }
 }

@@ -1,5 +1,6 @@
 #include "domain/fixed.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@ void fixed_copy(char *out, size_t cap, const char *from)
     const char *text = from != NULL ? from : "";
     size_t n = strlen(text);
 
+    assert(cap > 0);
     if (n >= cap) {
         n = cap - 1;
         while (n > 0 && is_inside_character(text[n])) {

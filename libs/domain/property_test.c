@@ -367,7 +367,7 @@ static void a_blast_from_its_row_goes_on_the_same(void **state)
         for (int i = 1; i < STEPS / 4; i++) {
             struct buf row = {0};
 
-            whole.now_us = rows.now_us = i * 1500000;
+            whole.now_us = rows.now_us = INT64_C(1500000) * i;
             step_blast(&random, &whole);
             step_account(&random, &whole);
             step_blast(&same, &rows);

@@ -11,7 +11,8 @@
 #include "domain/zone_rule.h"
 #include "testkit/testkit.h"
 
-enum { HOUR = 3600000, DAY = 86400000 };
+static const int64_t hour_ms = 3600000;
+static const int64_t day_ms = 86400000;
 
 /* A file as "slim" zic writes it: one type, no times, and the rule. */
 static struct zone *zone_of_rule(const char *rule, int32_t offset_s)
@@ -166,20 +167,22 @@ static void hours_open_and_close_in_their_zone(void **state)
 {
     struct hours hours = {.enabled = true, .has_hours = true, .start_hour = 9, .end_hour = 17};
     struct zone *jakarta = zone_of_rule("WIB-7", 7 * 3600);
-    int64_t midnight = INT64_C(20338) * DAY; /* 2025-09-07 00:00 UTC */
+    int64_t midnight = INT64_C(20338) * day_ms; /* 2025-09-07 00:00 UTC */
 
     (void)state;
-    assert_true(
-        hours_are_open(&hours, NULL, midnight + 15 * HOUR + 45 * 60000)); /* the seed's sample */
-    assert_false(hours_are_open(&hours, jakarta, midnight + 15 * HOUR + 45 * 60000));
-    assert_true(hours_are_open(&hours, NULL, midnight + 9 * HOUR));
-    assert_false(hours_are_open(&hours, NULL, midnight + 17 * HOUR));
-    assert_int_equal(hours_next_open(&hours, NULL, midnight + 17 * HOUR),
-                     midnight + DAY + 9 * HOUR);
-    assert_int_equal(hours_next_close(&hours, NULL, midnight + 10 * HOUR), midnight + 17 * HOUR);
-    assert_int_equal(hours_next_open(&hours, jakarta, midnight + 12 * HOUR),
-                     midnight + DAY + 2 * HOUR);
-    assert_int_equal(hours_next_open(&hours, NULL, midnight + 10 * HOUR), midnight + 10 * HOUR);
+    assert_true(hours_are_open(
+        &hours, NULL, midnight + 15 * hour_ms + INT64_C(45) * 60000)); /* the seed's sample */
+    assert_false(hours_are_open(&hours, jakarta, midnight + 15 * hour_ms + INT64_C(45) * 60000));
+    assert_true(hours_are_open(&hours, NULL, midnight + 9 * hour_ms));
+    assert_false(hours_are_open(&hours, NULL, midnight + 17 * hour_ms));
+    assert_int_equal(hours_next_open(&hours, NULL, midnight + 17 * hour_ms),
+                     midnight + day_ms + 9 * hour_ms);
+    assert_int_equal(hours_next_close(&hours, NULL, midnight + 10 * hour_ms),
+                     midnight + 17 * hour_ms);
+    assert_int_equal(hours_next_open(&hours, jakarta, midnight + 12 * hour_ms),
+                     midnight + day_ms + 2 * hour_ms);
+    assert_int_equal(hours_next_open(&hours, NULL, midnight + 10 * hour_ms),
+                     midnight + 10 * hour_ms);
     zone_free(&jakarta);
 }
 
@@ -188,21 +191,22 @@ static void hours_may_go_over_midnight_or_never_close(void **state)
     struct hours night = {.enabled = true, .has_hours = true, .start_hour = 22, .end_hour = 6};
     struct hours late = {.enabled = true, .has_hours = true, .start_hour = 18, .end_hour = 24};
     struct hours always = {.enabled = true, .has_hours = true, .start_hour = 0, .end_hour = 24};
-    int64_t midnight = INT64_C(20338) * DAY;
+    int64_t midnight = INT64_C(20338) * day_ms;
 
     (void)state;
     assert_true(hours_are_open(&night, NULL, midnight));
-    assert_false(hours_are_open(&night, NULL, midnight + 6 * HOUR));
-    assert_int_equal(hours_next_close(&night, NULL, midnight + 23 * HOUR),
-                     midnight + DAY + 6 * HOUR);
-    assert_int_equal(hours_next_close(&late, NULL, midnight + 20 * HOUR), midnight + DAY);
-    assert_false(hours_are_open(&late, NULL, midnight + DAY));
+    assert_false(hours_are_open(&night, NULL, midnight + 6 * hour_ms));
+    assert_int_equal(hours_next_close(&night, NULL, midnight + 23 * hour_ms),
+                     midnight + day_ms + 6 * hour_ms);
+    assert_int_equal(hours_next_close(&late, NULL, midnight + 20 * hour_ms), midnight + day_ms);
+    assert_false(hours_are_open(&late, NULL, midnight + day_ms));
     assert_true(hours_next_close(&always, NULL, midnight) == INT64_MAX);
     assert_int_equal(hours_next_open(&always, NULL, midnight + 5), midnight + 5);
-    assert_int_equal(hours_after(&night, NULL, midnight + 5 * HOUR, 2 * HOUR),
-                     midnight + 23 * HOUR);
-    assert_int_equal(hours_open_between(&night, NULL, midnight + 5 * HOUR, midnight + 23 * HOUR),
-                     2 * HOUR);
+    assert_int_equal(hours_after(&night, NULL, midnight + 5 * hour_ms, 2 * hour_ms),
+                     midnight + 23 * hour_ms);
+    assert_int_equal(
+        hours_open_between(&night, NULL, midnight + 5 * hour_ms, midnight + 23 * hour_ms),
+        2 * hour_ms);
     assert_int_equal(hours_open_between(&always, NULL, midnight, midnight + 3), 3);
 }
 
@@ -212,21 +216,21 @@ static void hours_are_right_when_the_clock_changes(void **state)
     struct zone *berlin = zone_of_rule("CET-1CEST,M3.5.0,M10.5.0/3", 3600);
     struct hours two = {.enabled = true, .has_hours = true, .start_hour = 2, .end_hour = 4};
     struct hours nine = {.enabled = true, .has_hours = true, .start_hour = 9, .end_hour = 17};
-    int64_t spring = civil_to_days(2025, 3, 30) * DAY;
-    int64_t autumn = civil_to_days(2025, 10, 26) * DAY;
+    int64_t spring = civil_to_days(2025, 3, 30) * day_ms;
+    int64_t autumn = civil_to_days(2025, 10, 26) * day_ms;
 
     (void)state;
     /* from Saturday 20:00 to 02:00, which does not exist: opens as the clock jumps to 03:00 */
-    assert_int_equal(hours_next_open(&two, berlin, spring - 5 * HOUR), spring + HOUR);
-    assert_int_equal(hours_next_close(&two, berlin, spring + HOUR), spring + 2 * HOUR);
+    assert_int_equal(hours_next_open(&two, berlin, spring - 5 * hour_ms), spring + hour_ms);
+    assert_int_equal(hours_next_close(&two, berlin, spring + hour_ms), spring + 2 * hour_ms);
     /* two to four are three hours long in autumn */
-    assert_int_equal(hours_next_open(&two, berlin, autumn - 5 * HOUR), autumn);
-    assert_int_equal(hours_next_close(&two, berlin, autumn), autumn + 3 * HOUR);
-    assert_int_equal(hours_open_between(&two, berlin, autumn - DAY / 2, autumn + DAY / 2),
-                     3 * HOUR);
+    assert_int_equal(hours_next_open(&two, berlin, autumn - 5 * hour_ms), autumn);
+    assert_int_equal(hours_next_close(&two, berlin, autumn), autumn + 3 * hour_ms);
+    assert_int_equal(hours_open_between(&two, berlin, autumn - day_ms / 2, autumn + day_ms / 2),
+                     3 * hour_ms);
     /* nine in winter is 08:00 UTC, in summer 07:00 */
-    assert_int_equal(hours_next_open(&nine, berlin, spring - 6 * HOUR), spring + 7 * HOUR);
-    assert_int_equal(hours_next_open(&nine, berlin, autumn - 6 * HOUR), autumn + 8 * HOUR);
+    assert_int_equal(hours_next_open(&nine, berlin, spring - 6 * hour_ms), spring + 7 * hour_ms);
+    assert_int_equal(hours_next_open(&nine, berlin, autumn - 6 * hour_ms), autumn + 8 * hour_ms);
     zone_free(&berlin);
 }
 

@@ -31,6 +31,7 @@ struct sigstore_account;
 enum {
     SIGSTORE_NAME_MAX = 64,        /* bytes of an address name with its NUL */
     SIGSTORE_KEY_MAX = 160,        /* bytes of a record key with its NUL */
+    SIGSTORE_GROUP_MAX = 80,       /* bytes of a group's address with its NUL */
     SIGSTORE_DEVICE_MAX = 255,     /* device numbers have one byte on the wire */
     SIGSTORE_ARCHIVED_MAX = 5,     /* older sessions kept per peer device */
     SIGSTORE_SKIPPED_MAX = 256,    /* keys of messages not yet seen, per receiving chain */
@@ -150,6 +151,9 @@ struct sigstore_addr {
     uint32_t device; /* up to SIGSTORE_DEVICE_MAX */
 };
 
+/* The address of a device. */
+void sigstore_addr_of(const struct wa_jid *jid, struct sigstore_addr *out);
+
 void sigstore_peer_ref(const struct sigstore_addr *addr, struct sigstore_ref *out);
 
 enum { SIGSTORE_REFS_MAX = 4 };
@@ -210,6 +214,41 @@ struct sigstore_plain {
 enum sigstore_verdict sigstore_decrypt(struct sigstore_account *account,
                                        const struct sigstore_addr *addr, enum wa_enc_type type,
                                        struct bytes cipher, struct sigstore_plain *out);
+
+/* ---- groups ---- */
+
+/* A sender key: of one device, in one group. */
+struct sigstore_sender {
+    const char *group; /* "120363000000000000@g.us"; borrowed; shorter than SIGSTORE_GROUP_MAX */
+    struct sigstore_addr device;
+};
+
+void sigstore_sender_ref(const struct sigstore_sender *sender, struct sigstore_ref *out);
+
+/* Learn another device's key from the bytes that it sent to us alone; a key known already stays as
+ * it is. OK, BAD_MESSAGE, NOT_LOADED, BROKEN. */
+enum sigstore_verdict sigstore_group_learn(struct sigstore_account *account,
+                                           const struct sigstore_sender *sender,
+                                           struct bytes distribution);
+
+/* Decrypt an skmsg. OK, DUPLICATE, NO_SENDER_KEY, BAD_MESSAGE, NOT_LOADED, BROKEN. */
+enum sigstore_verdict sigstore_group_decrypt(struct sigstore_account *account,
+                                             const struct sigstore_sender *sender,
+                                             struct bytes cipher, struct sigstore_plain *out);
+
+/* Append what other devices need to read our messages from now on; makes our key if there is none.
+ * @self: the group and our own device. OK, NOT_LOADED, BROKEN. */
+enum sigstore_verdict sigstore_group_share(struct sigstore_account *account,
+                                           const struct sigstore_sender *self, struct buf *out);
+
+/* Append an skmsg. OK, NO_SENDER_KEY (share it first), NOT_LOADED, BROKEN. */
+enum sigstore_verdict sigstore_group_encrypt(struct sigstore_account *account,
+                                             const struct sigstore_sender *self, struct bytes plain,
+                                             struct buf *out);
+
+/* Forget a sender key; of our own: the next sigstore_group_share makes another. */
+enum sigstore_verdict sigstore_group_forget(struct sigstore_account *account,
+                                            const struct sigstore_sender *sender);
 
 /* ---- own keys ---- */
 

@@ -44,6 +44,11 @@ int sigstore_operation_get(struct sigstore_account *account, enum sigstore_kind 
 /* Set the callbacks of records. 0 or an SG_ERR_*. */
 int sigstore_stores_install(struct sigstore *store);
 
+int sigstore_group_install(struct sigstore *store);
+
+/* What a return value of the library means while decrypting. */
+enum sigstore_verdict sigstore_verdict_of(int rc);
+
 /* Own keys as records. 1 found, 0 none, -1 noted as not loaded or broken. */
 int sigstore_prekey_load(struct sigstore_account *account, uint32_t id,
                          struct sigstore_prekey *out);

@@ -16,6 +16,21 @@
 /* Field numbers of a PreKeySignalMessage. */
 enum { PKMSG_PREKEY_ID = 1, PKMSG_SIGNED_PREKEY_ID = 6 };
 
+void sigstore_addr_of(const struct wa_jid *jid, struct sigstore_addr *out)
+{
+    static const char *const suffixes[] = {[WA_SERVER_PN] = "",
+                                           [WA_SERVER_LID] = "_1",
+                                           [WA_SERVER_HOSTED] = "_128",
+                                           [WA_SERVER_HOSTED_LID] = "_129"};
+    bool known =
+        jid->server < sizeof(suffixes) / sizeof(suffixes[0]) && suffixes[jid->server] != NULL;
+
+    /* other servers have no Signal sessions; their names only must not meet these */
+    (void)snprintf(out->name, sizeof(out->name), "%s%s", jid->user,
+                   known ? suffixes[jid->server] : "_x");
+    out->device = jid->device;
+}
+
 void sigstore_peer_ref(const struct sigstore_addr *addr, struct sigstore_ref *out)
 {
     assert(addr->device <= SIGSTORE_DEVICE_MAX);
@@ -293,7 +308,7 @@ enum sigstore_verdict sigstore_encrypt(struct sigstore_account *account,
 
 /* ---- decrypt ---- */
 
-static enum sigstore_verdict verdict_of(int rc)
+enum sigstore_verdict sigstore_verdict_of(int rc)
 {
     switch (rc) {
     case SG_SUCCESS:
@@ -361,7 +376,7 @@ enum sigstore_verdict sigstore_decrypt(struct sigstore_account *account,
                                 : decrypt_pkmsg(store, session, cipher, &plain);
     }
     session_cipher_free(session);
-    verdict = sigstore_operation_end(account, verdict_of(rc));
+    verdict = sigstore_operation_end(account, sigstore_verdict_of(rc));
     if (verdict == SIGSTORE_OK) {
         buf_add(&out->bytes, signal_buffer_const_data(plain), signal_buffer_len(plain));
         out->identity_changed = store->identity_changed;

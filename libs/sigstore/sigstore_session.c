@@ -16,7 +16,8 @@ enum {
     SESSION_REMOTE_REGISTRATION = 10,
     SESSION_BASE_KEY = 13,
 };
-enum { CHAIN_SKIPPED = 4 };
+enum { CHAIN_SKIPPED = 4 }; /* of a sender key state too */
+enum { SENDER_RECORD_STATE = 1 };
 
 bool sigstore_session_open(struct bytes record, const uint8_t **identity, struct bytes *session)
 {
@@ -213,6 +214,33 @@ bool sigstore_session_archive(struct bytes session, struct buf *out)
             sigstore_wire_bytes(out, RECORD_PREVIOUS, field.bytes);
         } else if (field.number == RECORD_PREVIOUS) {
             buf_add(out, field.whole.p, field.whole.n);
+        }
+    }
+    if (rc < 0) {
+        out->n = before;
+    }
+    return rc == 0;
+}
+
+bool sigstore_sender_trim(struct bytes record, size_t skipped, struct buf *out)
+{
+    struct sigstore_field field;
+    size_t before = out->n;
+    int rc;
+
+    while ((rc = sigstore_wire_next(&record, &field)) > 0) {
+        struct buf state = {0};
+
+        if (field.number != SENDER_RECORD_STATE) {
+            continue;
+        }
+        rc = trim_chain(field.bytes, skipped, &state);
+        if (rc == 0) {
+            sigstore_wire_bytes(out, field.number, buf_bytes(&state));
+        }
+        buf_wipe(&state);
+        if (rc < 0) {
+            break;
         }
     }
     if (rc < 0) {

@@ -33,4 +33,8 @@ bool sigstore_session_trim(struct bytes session, size_t archived, size_t skipped
 /* Append @session with the one in use set aside. False, @out as it was: malformed. */
 bool sigstore_session_archive(struct bytes session, struct buf *out);
 
+/* Append a sender key record with at most @skipped kept keys per state. False, @out as it was:
+ * malformed. */
+bool sigstore_sender_trim(struct bytes record, size_t skipped, struct buf *out);
+
 #endif

@@ -321,5 +321,5 @@ int sigstore_stores_install(struct sigstore *store)
     if (rc == 0) {
         rc = signal_protocol_store_context_set_identity_key_store(store->stores, &identities);
     }
-    return rc;
+    return rc == 0 ? sigstore_group_install(store) : rc;
 }

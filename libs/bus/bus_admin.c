@@ -95,15 +95,15 @@ int bus_admin_wait(struct bus_admin *admin, int64_t timeout_ms, struct err *err)
 
 /* ---- making ---- */
 
-static rd_kafka_NewTopic_t *describe_new(const struct topic_info *topic, int replicas)
+static rd_kafka_NewTopic_t *describe_new(enum topic topic, int replicas)
 {
     char why[WHY_MAX];
     char retention[24];
-    rd_kafka_NewTopic_t *made =
-        rd_kafka_NewTopic_new(topic->name, topic->partitions, replicas, why, sizeof(why));
+    rd_kafka_NewTopic_t *made = rd_kafka_NewTopic_new(
+        bus_topic_name(topic), topics[topic].partitions, replicas, why, sizeof(why));
 
     if (made != NULL) {
-        (void)snprintf(retention, sizeof(retention), "%" PRId64, topic->retention_ms);
+        (void)snprintf(retention, sizeof(retention), "%" PRId64, topics[topic].retention_ms);
         (void)rd_kafka_NewTopic_set_config(made, "cleanup.policy", "delete");
         (void)rd_kafka_NewTopic_set_config(made, "retention.ms", retention);
     }
@@ -139,10 +139,10 @@ int bus_admin_create(struct bus_admin *admin, int replicas, struct buf *report, 
     int rc;
 
     for (; n < TOPIC_COUNT; n++) {
-        wanted[n] = describe_new(&topics[n], replicas);
+        wanted[n] = describe_new((enum topic)n, replicas);
         if (wanted[n] == NULL) {
             rc = err_set(err, ERR_INVALID, "%s: cannot be described with %d replicas",
-                         topics[n].name, replicas);
+                         bus_topic_name((enum topic)n), replicas);
             goto out;
         }
     }
@@ -186,16 +186,17 @@ static int check_partitions(struct bus_admin *admin, bool present[TOPIC_COUNT], 
         return rc;
     }
     for (int i = 0; i < TOPIC_COUNT; i++) {
-        const struct rd_kafka_metadata_topic *found = find_topic(metadata, topics[i].name);
+        const struct rd_kafka_metadata_topic *found =
+            find_topic(metadata, bus_topic_name((enum topic)i));
 
         present[i] = found != NULL;
         if (found == NULL) {
-            buf_addf(report, "%s: is missing\n", topics[i].name);
+            buf_addf(report, "%s: is missing\n", bus_topic_name((enum topic)i));
         } else if (found->partition_cnt != topics[i].partitions) {
             buf_addf(report,
                      "%s: has %d partitions instead of %d; their number can never change, because "
                      "records are found by it\n",
-                     topics[i].name, found->partition_cnt, topics[i].partitions);
+                     bus_topic_name((enum topic)i), found->partition_cnt, topics[i].partitions);
         }
     }
     rd_kafka_metadata_destroy(metadata);
@@ -240,7 +241,8 @@ static int check_configs(struct bus_admin *admin, const bool present[TOPIC_COUNT
 
     for (int i = 0; i < TOPIC_COUNT; i++) {
         if (present[i]) {
-            asked[n++] = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topics[i].name);
+            asked[n++] =
+                rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, bus_topic_name((enum topic)i));
         }
     }
     if (n == 0) {

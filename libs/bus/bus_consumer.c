@@ -101,7 +101,7 @@ static rd_kafka_topic_partition_list_t *list_of_slot(const struct slot *slot)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
 
-    (void)rd_kafka_topic_partition_list_add(list, topics[slot->topic].name, slot->number);
+    (void)rd_kafka_topic_partition_list_add(list, bus_topic_name(slot->topic), slot->number);
     return list;
 }
 
@@ -456,7 +456,7 @@ static int subscribe(struct bus_consumer *consumer, const struct bus_consumer_op
     }
     list = rd_kafka_topic_partition_list_new((int)options->n_topics);
     for (size_t i = 0; i < options->n_topics; i++) {
-        (void)rd_kafka_topic_partition_list_add(list, topics[options->topics[i]].name,
+        (void)rd_kafka_topic_partition_list_add(list, bus_topic_name(options->topics[i]),
                                                 RD_KAFKA_PARTITION_UA);
     }
     code = rd_kafka_subscribe(consumer->client, list);
@@ -550,14 +550,18 @@ void bus_consumer_close(struct bus_consumer **consumer, void (*on_closed)(void *
 
 /* ---- what the owner says ---- */
 
-static bool is_offered(const struct bus_consumer *consumer, const struct bus_partition *partitions,
-                       size_t n)
+/* Whether all partitions of the assignment are among @partitions. */
+static bool covers_offer(const struct bus_consumer *consumer,
+                         const struct bus_partition *partitions, size_t n)
 {
-    if (n != consumer->n_slots) {
-        return false;
-    }
-    for (size_t i = 0; i < n; i++) {
-        if (find_slot(consumer, partitions[i].topic, partitions[i].number) == NULL) {
+    for (size_t slot = 0; slot < consumer->n_slots; slot++) {
+        bool is_there = false;
+
+        for (size_t i = 0; i < n; i++) {
+            is_there |= partitions[i].topic == consumer->slots[slot].topic &&
+                        partitions[i].number == consumer->slots[slot].number;
+        }
+        if (!is_there) {
             return false;
         }
     }
@@ -586,7 +590,7 @@ int bus_consumer_start(struct bus_consumer *consumer, const struct bus_partition
     if (consumer->is_group && consumer->phase != OFFERED) {
         return err_set(err, ERR_FENCED, "the assignment was revoked meanwhile");
     }
-    if (consumer->is_group && !is_offered(consumer, partitions, n)) {
+    if (consumer->is_group && !covers_offer(consumer, partitions, n)) {
         return err_set(err, ERR_INVALID, "not the partitions of the assignment");
     }
     take_slots(consumer, partitions, n);
@@ -596,7 +600,7 @@ int bus_consumer_start(struct bus_consumer *consumer, const struct bus_partition
         int64_t offset = partitions[i].offset == BUS_OFFSET_BEGINNING ? RD_KAFKA_OFFSET_BEGINNING
                                                                       : partitions[i].offset;
 
-        rd_kafka_topic_partition_list_add(list, topics[partitions[i].topic].name,
+        rd_kafka_topic_partition_list_add(list, bus_topic_name(partitions[i].topic),
                                           partitions[i].number)
             ->offset = offset;
     }
@@ -646,7 +650,7 @@ void bus_consumer_commit(struct bus_consumer *consumer, const struct bus_partiti
     list = rd_kafka_topic_partition_list_new((int)n);
     for (size_t i = 0; i < n; i++) {
         if (partitions[i].offset >= 0) {
-            rd_kafka_topic_partition_list_add(list, topics[partitions[i].topic].name,
+            rd_kafka_topic_partition_list_add(list, bus_topic_name(partitions[i].topic),
                                               partitions[i].number)
                 ->offset = partitions[i].offset;
         }
@@ -662,7 +666,7 @@ int64_t bus_consumer_lag(const struct bus_consumer *consumer, enum topic topic, 
     int64_t high;
 
     if (slot == NULL || consumer->phase != READING ||
-        rd_kafka_get_watermark_offsets(consumer->client, topics[topic].name, partition, &low,
+        rd_kafka_get_watermark_offsets(consumer->client, bus_topic_name(topic), partition, &low,
                                        &high) != RD_KAFKA_RESP_ERR_NO_ERROR ||
         high < 0) {
         return -1;

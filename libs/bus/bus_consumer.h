@@ -90,9 +90,10 @@ struct bus_consumer_options {
 NODISCARD int bus_consumer_new(struct loop *loop, const struct bus_consumer_options *options,
                                struct bus_consumer **out, struct err *err);
 
-/* Begin reading. Group mode: once per `assigned`, with exactly its partitions and their offsets.
+/* Begin reading. Group mode: once per `assigned`, with its partitions and their offsets; others may
+ * stand beside them, such as the same numbers of topics that the group does not subscribe to (L8).
  * Manual mode: replaces what was read before. -ERR_FENCED: the assignment was revoked meanwhile, do
- * nothing; -ERR_INVALID: not the partitions of the assignment. */
+ * nothing; -ERR_INVALID: a partition of the assignment is missing. */
 NODISCARD int bus_consumer_start(struct bus_consumer *consumer,
                                  const struct bus_partition *partitions, size_t n, struct err *err);
 

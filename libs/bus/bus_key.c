@@ -1,8 +1,10 @@
 #include "bus/bus_key.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/attr.h"
+#include "base/err.h"
 
 static uint32_t tail_of(const uint8_t *p, size_t n, uint32_t hash)
 {
@@ -56,10 +58,34 @@ int32_t bus_partition(const char *session_uuid)
     return bus_partition_of(key, topics[TOPIC_SESSION_CMD].partitions);
 }
 
+enum { NAME_MAX_BYTES = 160 };
+
+static char prefixed[TOPIC_COUNT][NAME_MAX_BYTES]; /* empty names while there is no prefix */
+
+int bus_set_topic_prefix(const char *prefix, struct err *err)
+{
+    size_t n = strspn(prefix, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
+
+    if (prefix[n] != '\0' || n >= BUS_TOPIC_PREFIX_MAX) {
+        return err_set(err, ERR_INVALID,
+                       "topic prefix \"%.80s\" has a forbidden character or over %d bytes", prefix,
+                       BUS_TOPIC_PREFIX_MAX - 1);
+    }
+    for (int i = 0; i < TOPIC_COUNT; i++) {
+        (void)snprintf(prefixed[i], sizeof(prefixed[i]), "%s%s", prefix, topics[i].name);
+    }
+    return 0;
+}
+
+const char *bus_topic_name(enum topic topic)
+{
+    return prefixed[topic][0] != '\0' ? prefixed[topic] : topics[topic].name;
+}
+
 bool bus_topic_find(const char *name, enum topic *out)
 {
     for (int i = 0; i < TOPIC_COUNT; i++) {
-        if (strcmp(topics[i].name, name) == 0) {
+        if (strcmp(bus_topic_name((enum topic)i), name) == 0) {
             *out = (enum topic)i;
             return true;
         }

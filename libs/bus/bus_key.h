@@ -1,12 +1,15 @@
-/* bus_key: which topic, which partition. Pure. */
+/* bus_key: which topic, which partition. */
 #ifndef BUS_BUS_KEY_H
 #define BUS_BUS_KEY_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/attr.h"
 #include "base/mem.h"
 #include "record/records.h"
+
+struct err;
 
 /* murmur2 as Java's producers use it, made positive, modulo @partitions. */
 int32_t bus_partition_of(struct bytes key, int32_t partitions);
@@ -16,7 +19,16 @@ int32_t bus_partition_of(struct bytes key, int32_t partitions);
  */
 int32_t bus_partition(const char *session_uuid);
 
-/* The topic of that name, true; false when it is none of ours. */
+enum { BUS_TOPIC_PREFIX_MAX = 64 }; /* bytes with the NUL */
+
+/* Put @prefix before the names of all topics in Kafka, so that installations, or tests, can share a
+ * cluster. "" as at first. Before anything else of libs/bus is used. -ERR_INVALID: too long, or
+ * with a character that no topic's name may have. */
+NODISCARD int bus_set_topic_prefix(const char *prefix, struct err *err);
+
+const char *bus_topic_name(enum topic topic); /* in Kafka, with the prefix */
+
+/* The topic of that name in Kafka, true; false when it is none of ours. */
 bool bus_topic_find(const char *name, enum topic *out);
 
 #endif

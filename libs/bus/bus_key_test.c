@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/err.h"
 #include "testkit/testkit.h"
 
 /* Values of Apache Kafka's own tests of Utils.murmur2, made positive. */
@@ -46,12 +47,29 @@ static void topics_are_found_by_name(void **state)
     assert_false(bus_topic_find("wa.blast.events", &found));
 }
 
+static void a_prefix_stands_before_every_topics_name(void **state)
+{
+    enum topic found = TOPIC_COUNT;
+
+    (void)state;
+    assert_int_equal(bus_set_topic_prefix("test 1.", NULL), -ERR_INVALID);
+    assert_string_equal(bus_topic_name(TOPIC_DLQ), "wa.dlq.v1");
+    assert_int_equal(bus_set_topic_prefix("test-1.", NULL), 0);
+    assert_string_equal(bus_topic_name(TOPIC_DLQ), "test-1.wa.dlq.v1");
+    assert_true(bus_topic_find("test-1.wa.dlq.v1", &found));
+    assert_int_equal(found, TOPIC_DLQ);
+    assert_false(bus_topic_find("wa.dlq.v1", &found));
+    assert_int_equal(bus_set_topic_prefix("", NULL), 0);
+    assert_true(bus_topic_find("wa.dlq.v1", &found));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(murmur2_is_the_one_of_java_producers),
         cmocka_unit_test(topics_keyed_by_session_have_equal_partitions),
         cmocka_unit_test(topics_are_found_by_name),
+        cmocka_unit_test(a_prefix_stands_before_every_topics_name),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

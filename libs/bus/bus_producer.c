@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "bus/bus_codec.h"
+#include "bus/bus_key.h"
 #include "bus/bus_rdkafka.h"
 #include "loop/loop.h"
 #include "loop/loop_queue.h"
@@ -402,10 +403,10 @@ static rd_kafka_resp_err_t produce(rd_kafka_t *client, const struct bus_send *se
 
     memcpy(&value, (const void *)&send->value.p, sizeof(value));
     code = rd_kafka_producev(
-        client, RD_KAFKA_V_TOPIC(topics[send->topic].name), RD_KAFKA_V_PARTITION(send->partition),
-        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(send->key.p, send->key.n),
-        RD_KAFKA_V_VALUE(value, send->value.n), RD_KAFKA_V_HEADERS(headers),
-        RD_KAFKA_V_OPAQUE(ticket), RD_KAFKA_V_END);
+        client, RD_KAFKA_V_TOPIC(bus_topic_name(send->topic)),
+        RD_KAFKA_V_PARTITION(send->partition), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+        RD_KAFKA_V_KEY(send->key.p, send->key.n), RD_KAFKA_V_VALUE(value, send->value.n),
+        RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_OPAQUE(ticket), RD_KAFKA_V_END);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         rd_kafka_headers_destroy(headers);
     }

@@ -22,7 +22,7 @@
 #include "pg/pg.h"
 #include "record/records.h"
 
-struct buf;
+struct arena;
 struct err;
 struct ledger;
 struct ledger_tx;
@@ -105,7 +105,7 @@ struct ledger_config {
     size_t n_outputs;
     bool is_silent;            /* publishes nothing, dead letters neither: for rebuilding */
     int64_t limbo_ms;          /* how long state outlives a revoke; 0: 5000 */
-    size_t relay_bytes_max;    /* rows kept in memory until delivered; 0: 16 MiB */
+    size_t relay_bytes_max;    /* on their way to Kafka at a time; 0: 16 MiB */
     size_t buffer_records_max; /* records waiting per input and partition; 0: 1000 */
 };
 
@@ -141,7 +141,8 @@ void ledger_taken(struct ledger *ledger, int partition, int rc);
 /* The next offset of (@topic, @partition) that was not handled, the open turn's own included. */
 int64_t ledger_offset(const struct ledger *ledger, enum topic topic, int partition);
 
-/* The connection, for loading and for queries that belong to no turn. A slow query delays turns. */
+/* The connection, for loading and for queries that belong to no turn. A slow query delays turns,
+ * and what is asked while a turn is open is answered after it. */
 struct pg *ledger_pg(struct ledger *ledger);
 
 /* Call on_turn soon: the service has something of its own to handle. Cheap; any number of times. */
@@ -230,10 +231,8 @@ struct ledger_metrics {
     enum ledger_phase phases[LEDGER_PARTITIONS];
 };
 
+/* The same is in the process' metrics (base/metric.h) as kentongan_ledger_..., once a second. */
 void ledger_metrics(const struct ledger *ledger, struct ledger_metrics *out);
-
-/* Append the metrics in Prometheus' text format, names beginning with kentongan_ledger_. */
-void ledger_metrics_print(const struct ledger *ledger, struct buf *out);
 
 const char *ledger_phase_name(enum ledger_phase phase);
 

@@ -11,7 +11,7 @@ enum { HANDSHAKE_FRAME_MAX = 64 << 10 /* bytes; certificates are a few hundred *
 
 static const struct {
     const char *name;
-    enum wa_retry retry;
+    enum wa_again retry;
     const char *text;
 } ends[] = {
 #define END_ROW(name, retry, text) [WA_END_##name] = {#name, WA_RETRY_##retry, text},
@@ -35,7 +35,7 @@ const char *wa_end_text(enum wa_end end)
     return ends[end].text;
 }
 
-enum wa_retry wa_end_retry(enum wa_end end)
+enum wa_again wa_end_retry(enum wa_end end)
 {
     return ends[end].retry;
 }

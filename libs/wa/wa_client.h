@@ -43,7 +43,7 @@ enum {
 
 /* ---- how it ends ---- */
 
-enum wa_retry { WA_RETRY_NOW, WA_RETRY_LATER, WA_RETRY_NEVER };
+enum wa_again { WA_RETRY_NOW, WA_RETRY_LATER, WA_RETRY_NEVER };
 
 /* name, what to do, text */
 #define WA_END_LIST(X)                                                \
@@ -71,7 +71,7 @@ enum wa_end {
 
 const char *wa_end_name(enum wa_end end); /* "LOGGED_OUT" */
 const char *wa_end_text(enum wa_end end);
-enum wa_retry wa_end_retry(enum wa_end end);
+enum wa_again wa_end_retry(enum wa_end end);
 
 /* ---- events ---- */
 

@@ -29,7 +29,7 @@ void buf_clear(struct buf *buf)
 
 uint8_t *buf_room(struct buf *buf, size_t n)
 {
-    if (buf->cap - buf->n < n) {
+    if (buf->p == NULL || buf->cap - buf->n < n) {
         size_t cap = buf->cap < BUF_FIRST ? BUF_FIRST : buf->cap;
 
         while (cap - buf->n < n) {

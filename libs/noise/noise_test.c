@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/text.h"
 #include "noise/noise.h"
 #include "testkit/testkit.h"
 
@@ -117,6 +118,108 @@ static void assert_talks(struct noise_transport *from, struct noise_transport *t
     }
 }
 
+static void assert_hex(struct bytes got, const char *want)
+{
+    struct buf raw = {0};
+
+    assert_int_equal(text_unhex(&raw, want, strlen(want)), 0);
+    assert_int_equal(got.n, raw.n);
+    assert_memory_equal(got.p, raw.p, raw.n);
+    buf_done(&raw);
+}
+
+static void assert_seals(struct noise_transport *transport, const char *want)
+{
+    struct buf sealed = {0};
+
+    assert_int_equal(noise_seal(transport, of("hello"), &sealed, NULL), 0);
+    assert_hex(buf_bytes(&sealed), want);
+    buf_done(&sealed);
+}
+
+/* The vectors below were computed by an independent implementation of the same steps. */
+static void xx_gives_the_bytes_of_another_implementation(void **state)
+{
+    struct fixture *f = *state;
+
+    run_xx(f);
+    assert_hex((struct bytes){f->reply.static_box, NOISE_STATIC_BOX},
+               "d4c9856676fde558f69b9347b4f34194bf4af4b72afef9b550038a764652bcd467f9980c65825bd7"
+               "16553b31bcf17759");
+    assert_hex(buf_bytes(&f->reply.payload_box),
+               "7eb281f8067ff140d5dcb5df020f0043b30662c33e8937e28a10b8e2");
+    assert_hex((struct bytes){f->final.static_box, NOISE_STATIC_BOX},
+               "599b61d8987775d21570135cae3d36e5cdf4629e9dd0f9506de827d8ee9e17edca8c7bb37c0a05db"
+               "bc1b7241d2133ca4");
+    assert_hex(buf_bytes(&f->final.payload_box), "fb7551b4165b5f82dc190d338eef1b8b4d594721c5");
+    assert_seals(&f->from_client, "1e9f96ef3a1545be8ccd5e329a0eb2985530379780");
+    assert_seals(&f->from_client, "4bc47dd791590629f22779fb2dc635e99f84fc373a");
+    assert_seals(&f->from_server, "a6b2032c11fc6bb087274d949594e8f28d728b0408");
+}
+
+static void the_fallback_gives_the_bytes_of_another_implementation(void **state)
+{
+    struct fixture *f = *state;
+    struct buf client_static = {0};
+    struct buf client_payload = {0};
+    const char *box = "ebb40e3bc357ef984d101fc2210ca11161a6d98c580f71b4b48689e1d83c4620b7db9fb1f2ad"
+                      "063a49a71f6592bdd886";
+    const char *payload = "7814d8ee0cf47e20fb75f0d6a714ce0a68e7bdce47";
+    struct noise_message message = {.ephemeral = {0}};
+
+    assert_int_equal(noise_server_start(&f->server, NOISE_ANSWER_FALLBACK, prologue,
+                                        key(f->client_ephemeral.pub), &f->server_ephemeral, NULL),
+                     0);
+    assert_int_equal(
+        noise_server_write(&f->server, &f->server_static, of("certificates"), &f->reply, NULL), 0);
+    assert_hex((struct bytes){f->reply.static_box, NOISE_STATIC_BOX},
+               "48f54cac52323ea43a7c79f76c74ebc22ebdf7d36015f5701d2a29fba2e93d5467f9e15b8ee6877b"
+               "5bebc13bf95ba65c");
+    assert_int_equal(text_unhex(&client_static, box, strlen(box)), 0);
+    assert_int_equal(text_unhex(&client_payload, payload, strlen(payload)), 0);
+    message.static_box = buf_bytes(&client_static);
+    message.payload_box = buf_bytes(&client_payload);
+    assert_int_equal(
+        noise_server_finish(&f->server, &message, &f->seen_by_server, &f->from_server, NULL), 0);
+    assert_seals(&f->from_server, "10c782322fc3b36907c5d2ade0e776c4350ba3b3c1");
+    buf_done(&client_static);
+    buf_done(&client_payload);
+}
+
+static void ik_takes_and_gives_the_bytes_of_another_implementation(void **state)
+{
+    struct fixture *f = *state;
+    struct buf box = {0};
+    struct buf payload = {0};
+    const char *box_hex = "09a5444ba2d3c4b9d9f3472cb62f7f25ce1bf82ba40434e4226a0fbbd23172b2b11a8de0"
+                          "12b0efc88ab264d8efc7c634";
+    const char *payload_hex = "0eae7fa332fce72eb5ce3c12292879e9eba92c27df";
+    struct noise_message hello = {.ephemeral = key(f->client_ephemeral.pub)};
+
+    assert_int_equal(text_unhex(&box, box_hex, strlen(box_hex)), 0);
+    assert_int_equal(text_unhex(&payload, payload_hex, strlen(payload_hex)), 0);
+    hello.static_box = buf_bytes(&box);
+    hello.payload_box = buf_bytes(&payload);
+    assert_int_equal(noise_server_ik_read(&f->server, prologue, &f->server_static, &hello,
+                                          &f->seen_by_server, NULL),
+                     0);
+    assert_memory_equal(f->server.peer_static, f->client_static.pub, CRYPTO_KEY);
+    assert_memory_equal(f->seen_by_server.p, "login", 5);
+    assert_int_equal(noise_server_ik_finish(&f->server, &f->server_ephemeral, of("certificates"),
+                                            &f->reply, &f->from_server, NULL),
+                     0);
+    assert_hex(buf_bytes(&f->reply.payload_box),
+               "235a32daaebb7a38758d1458c70b20e545f799b992bb97aadeef1c98");
+    assert_seals(&f->from_server, "3ee1319e287505742669bf99dd2c0c84633ba5684b");
+
+    box.p[0] ^= 1;
+    assert_int_equal(noise_server_ik_read(&f->server, prologue, &f->server_static, &hello,
+                                          &f->seen_by_server, NULL),
+                     -ERR_CRYPTO);
+    buf_done(&box);
+    buf_done(&payload);
+}
+
 static void both_sides_of_xx_meet_and_learn_the_static_keys(void **state)
 {
     struct fixture *f = *state;
@@ -227,6 +330,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(both_sides_of_xx_meet_and_learn_the_static_keys, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(xx_gives_the_bytes_of_another_implementation, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(the_fallback_gives_the_bytes_of_another_implementation,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(ik_takes_and_gives_the_bytes_of_another_implementation,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(the_fallback_differs_from_xx, setup, teardown),
         cmocka_unit_test_setup_teardown(a_changed_byte_anywhere_is_noticed, setup, teardown),
         cmocka_unit_test_setup_teardown(pieces_of_wrong_length_are_refused, setup, teardown),

@@ -393,25 +393,33 @@ static rd_kafka_headers_t *headers_of(const struct bus_send *send)
     return headers;
 }
 
+#ifdef __clang__ /* the arguments of producev are macros of librdkafka's */
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wgnu-statement-expression"
+#endif
 static rd_kafka_resp_err_t produce(rd_kafka_t *client, const struct bus_send *send,
                                    struct ticket *ticket)
 {
     rd_kafka_headers_t *headers = headers_of(send);
-    /* librdkafka copies both, for all that the arguments are not const */
     rd_kafka_resp_err_t code;
+    void *key; /* librdkafka copies both, for all that the arguments are not const */
     void *value;
 
+    memcpy(&key, (const void *)&send->key.p, sizeof(key));
     memcpy(&value, (const void *)&send->value.p, sizeof(value));
     code = rd_kafka_producev(
         client, RD_KAFKA_V_TOPIC(bus_topic_name(send->topic)),
         RD_KAFKA_V_PARTITION(send->partition), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-        RD_KAFKA_V_KEY(send->key.p, send->key.n), RD_KAFKA_V_VALUE(value, send->value.n),
+        RD_KAFKA_V_KEY(key, send->key.n), RD_KAFKA_V_VALUE(value, send->value.n),
         RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_OPAQUE(ticket), RD_KAFKA_V_END);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         rd_kafka_headers_destroy(headers);
     }
     return code;
 }
+#ifdef __clang__
+#pragma clang diagnostic pop
+#endif
 
 static int check_send(struct bus_producer *producer, const struct bus_send *send, struct err *err)
 {

@@ -186,7 +186,7 @@ static void open_producer(struct station *station, enum bus_producer_kind kind, 
         .brokers = where,
         .client_id = "test",
         .kind = kind,
-        .timeout_ms = 1000,
+        .timeout_ms = where == brokers ? 10000 : 1000,
         .queue_max = 1000,
         .events = {.delivered = on_delivered, .ctx = station},
     };
@@ -559,7 +559,7 @@ static void ask(void *ctx) /* on a thread of the pool */
         .topic = TOPIC_DLQ, .partition = 4, .value = {(const uint8_t *)"asked", 5}};
 
     asking->rc =
-        bus_producer_send_wait(asking->station->producer, &send, 5000, &asking->offset, NULL);
+        bus_producer_send_wait(asking->station->producer, &send, 10000, &asking->offset, NULL);
 }
 
 static void on_asked(void *ctx)

@@ -33,9 +33,9 @@ struct cache_reply {
     const struct cache_reply *items;
 };
 
-/* @rc: 0 and @reply (borrowed for the call); -ERR_CLOSED not connected, -ERR_UNCERTAIN connection
- * lost after sending, -ERR_TIMEOUT no answer in time, -ERR_EXTERNAL Redis refused it, -ERR_LIMIT
- * more than the limits above; then @reply is NULL. */
+/* @rc: 0 and @reply (borrowed for the call). Else @reply is NULL: -ERR_CLOSED not connected, surely
+ * not done; -ERR_UNCERTAIN sent, then no answer in time or the connection was lost; -ERR_REFUSED
+ * Redis says that it cannot; -ERR_LIMIT more than the limits above. */
 typedef void cache_reply_cb(int rc, const struct cache_reply *reply, void *ctx);
 
 struct cache_events {
@@ -87,8 +87,9 @@ struct cache_listener {
     void *ctx;
 };
 
-/* Listen to @channel until cache_unsubscribe. Several may listen to one channel. */
-struct cache_subscription *cache_subscribe(struct cache *cache, const char *channel,
+/* Listen to @channel_name until cache_unsubscribe. Several may listen to one channel. Keeps nothing
+ * of what it is given but listener->ctx. */
+struct cache_subscription *cache_subscribe(struct cache *cache, const char *channel_name,
                                            const struct cache_listener *listener);
 void cache_unsubscribe(
     struct cache_subscription **subscription); /* sets it to NULL; NULL is fine */

@@ -23,9 +23,9 @@ struct cache_pool_options {
 NODISCARD int cache_pool_new(const struct cache_pool_options *options, struct cache_pool **out,
                              struct err *err);
 
-/* Run a command of @n parts and wait. *@out lives as long as @arena. Errors as in cache.h. While
- * Redis is away only one call in a second tries to connect; the others fail at once with
- * -ERR_CLOSED. */
+/* Run a command of @n parts and wait. *@out lives as long as @arena. Errors as cache_reply_cb says
+ * in cache.h. While Redis is away only one call in a second tries to connect; the others fail at
+ * once with -ERR_CLOSED. */
 NODISCARD int cache_pool_command(struct cache_pool *pool, const struct bytes *parts, size_t n,
                                  struct arena *arena, struct cache_reply *out, struct err *err);
 

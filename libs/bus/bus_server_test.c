@@ -268,9 +268,13 @@ static int make_topics(void **state)
     struct bus_admin *admin = NULL;
     struct buf report = {0};
     struct err err = {0};
-    int rc = bus_admin_new(brokers, &admin, &err);
+    struct uuid own = uuid_v7(clock_wall_ms());
+    int rc = bus_set_topic_prefix(own.text, &err);
 
     (void)state;
+    if (rc == 0) {
+        rc = bus_admin_new(brokers, &admin, &err);
+    }
     if (rc == 0) {
         rc = bus_admin_wait(admin, WAIT_MS, &err);
     }

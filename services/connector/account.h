@@ -1,0 +1,74 @@
+/* account: one session as this process holds it: its state, its credentials, its connection, and
+ * what waits for a turn. */
+#ifndef CONNECTOR_ACCOUNT_H
+#define CONNECTOR_ACCOUNT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uthash.h>
+
+#include "base/arena.h"
+#include "domain/session.h"
+#include "loop/loop.h"
+
+struct connector;
+struct link;
+struct mailbox;
+struct sigstore_account;
+struct credentials;
+
+/* An observation that waits, with the memory of its texts. */
+struct seen {
+    struct seen *next;
+    struct arena arena;
+    struct session_observation saw;
+    struct session_closed closed;
+};
+
+struct account {
+    UT_hash_handle hh;
+    struct connector *connector;
+    int partition;
+    int64_t epoch;        /* of the partition when this was loaded or made */
+    struct session state; /* as committed */
+
+    struct seen *seen_first; /* observations, oldest first */
+    struct seen *seen_last;
+
+    bool is_ready; /* in the connector's list */
+    struct account *ready_next;
+    struct account *ready_prev;
+
+    bool in_turn;              /* touched by the open turn */
+    struct account *turn_next;
+    struct session *staged;    /* the state after it; NULL when not touched */
+    unsigned staged_effects;   /* of enum session_effect */
+    int64_t staged_delay_ms;
+
+    struct link *link;       /* NULL: no connection is wanted */
+    struct mailbox *mailbox; /* messages in and out; NULL while there was none */
+    struct credentials *credentials; /* NULL: not linked */
+    struct sigstore_account *signal; /* with credentials */
+    int tries;               /* connections in a row without a login */
+    struct loop_timer retry; /* the next connection */
+    char ws[12]; /* OPEN CONNECTING CLOSING CLOSED, or "" */
+    int64_t start_time_ms;
+};
+
+/* An account in the table; its state is all zero but for @uuid. Owned by the table. */
+struct account *account_new(struct connector *connector, const char *uuid, int partition);
+struct account *account_find(const struct connector *connector, const char *uuid); /* or NULL */
+/* Out of the table, with all that it holds; its connection is cut. */
+void account_free(struct account **account);
+
+/* An observation to fill: texts from its arena. Then account_see takes it, and a turn follows. */
+struct seen *account_seen_new(enum session_observation_kind kind);
+void account_see(struct account *account, struct seen *seen);
+struct seen *account_seen_take(struct account *account); /* the oldest, or NULL; the caller's */
+void account_seen_free(struct seen **seen);
+
+/* Ask for a turn for this account; any number of times. */
+void account_ready(struct account *account);
+struct account *account_ready_take(struct connector *connector); /* the one waiting longest */
+
+#endif

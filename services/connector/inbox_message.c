@@ -1,0 +1,321 @@
+/* Messages that come in: decrypted, told once, acked after the commit. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "connector/account.h"
+#include "connector/connector.h"
+#include "connector/inbox.h"
+#include "connector/mailbox.h"
+#include "connector/peers.h"
+#include "connector/records.h"
+#include "connector/turn.h"
+#include "domain/ids.h"
+#include "wa/wa_ack.h"
+#include "wa/wa_body.h"
+#include "wa/wa_message.h"
+#include "wa/wa_receipt.h"
+
+/* One message under way. */
+struct letter {
+    struct turn *turn;
+    struct account *account;
+    const struct wa_node *node;
+    struct arena arena;
+    struct wa_message_received message;
+    struct wa_message_view view;
+    struct sigstore_addr addr;
+};
+
+static void send_after(struct letter *letter, const struct wa_node *node)
+{
+    mailbox_send_after(letter->account, node);
+}
+
+static void ack(struct letter *letter, int error)
+{
+    send_after(letter, wa_ack_for(&letter->arena, letter->node, error));
+}
+
+static void receipt(struct letter *letter, enum wa_receipt_type instead)
+{
+    struct wa_receipt owed;
+
+    wa_receipt_for(&letter->message, &letter->view, true, &owed);
+    if (instead != WA_RECEIPT_DELIVERED) {
+        owed.type = instead;
+    }
+    send_after(letter, wa_receipt_to_server(&letter->arena, &owed));
+    ack(letter, 0);
+}
+
+/* ---- records ---- */
+
+static void on_records(struct account *account, int rc, void *ctx)
+{
+    (void)ctx;
+    if (account != NULL && account->mailbox != NULL) {
+        account->mailbox->is_waiting = false;
+        if (rc == 0) {
+            account_ready(account);
+        }
+    }
+}
+
+/* True: every record that decrypting will ask for is cached. Else they are being loaded. */
+static bool records_ready(struct letter *letter)
+{
+    struct sigstore_ref refs[SIGSTORE_REFS_MAX * WA_MESSAGE_ENCS_MAX];
+    bool ready = true;
+    size_t n = 0;
+
+    for (size_t i = 0; i < letter->message.n_encs; i++) {
+        const struct wa_enc *enc = &letter->message.encs[i];
+        n += sigstore_decrypt_refs(&letter->addr, enc->type, enc->bytes, refs + n);
+    }
+    for (size_t i = 0; i < n; i++) {
+        ready = ready && sigstore_is_loaded(letter->account->signal, &refs[i]);
+    }
+    if (!ready) {
+        letter->account->mailbox->is_waiting = true;
+        records_load(letter->account, refs, n, on_records, NULL);
+    }
+    return ready;
+}
+
+/* ---- retry ---- */
+
+/* Ask the sender to encrypt again: with keys of ours from the second time on. */
+static void ask_again(struct letter *letter, const struct wa_enc *enc,
+                      enum sigstore_verdict verdict)
+{
+    struct wa_retry retry = {.count = enc->count + 1,
+                             .id = letter->message.id,
+                             .time = letter->message.time,
+                             .reason = sigstore_retry_reason(verdict)};
+    struct account *account = letter->account;
+
+    retry.registration_id = account->credentials->device.registration_id;
+    if (retry.count > WA_RETRY_LIMIT) {
+        ack(letter, 0);
+        return;
+    }
+    if (retry.count > 1 || verdict == SIGSTORE_NO_SESSION) {
+        retry.has_keys = sigstore_bundle(account->signal, true, &retry.keys) == SIGSTORE_OK;
+        retry.device_identity = (struct bytes){account->credentials->device.device_identity,
+                                               account->credentials->device.device_identity_n};
+    }
+    send_after(letter, wa_retry_to_server(&letter->arena, &letter->message, &retry));
+    ack(letter, 0);
+    log_info("message does not decrypt", LOG_STR("session", account->state.uuid),
+             LOG_STR("why", sigstore_verdict_name(verdict)), LOG_INT("count", retry.count));
+}
+
+/* ---- telling ---- */
+
+static const char *jid_text(struct letter *letter, const struct wa_jid *jid)
+{
+    struct wa_jid bare = wa_jid_bare(jid);
+    char text[WA_JID_TEXT_MAX];
+
+    return arena_strdup(ledger_tx_arena(letter->turn->tx), wa_jid_format(&bare, text));
+}
+
+/* The number where it is known, as the contract's payload has it. */
+static const char *person_text(struct letter *letter, const struct wa_jid *jid,
+                               const struct wa_jid *other)
+{
+    return jid_text(letter, wa_jid_is_lid(jid) && other->server == WA_SERVER_PN ? other : jid);
+}
+
+static void tell(struct letter *letter, const struct wa_body *body)
+{
+    struct turn *turn = letter->turn;
+    struct arena *arena = ledger_tx_arena(turn->tx);
+    struct turn_told *told = arena_new0(arena, sizeof(*told));
+    const struct wa_jid *own = &letter->account->credentials->device.pn;
+    char sender[WA_JID_TEXT_MAX];
+
+    told->account = letter->account;
+    told->id = inbound_message_uuid(letter->account->state.uuid,
+                                    wa_jid_format(&letter->view.sender, sender),
+                                    letter->message.id);
+    told->received = (struct inbound_message_received){
+        .wa_message_id = arena_strdup(arena, letter->message.id),
+        .from = person_text(letter, &letter->view.chat, &letter->view.chat_alt),
+        .to = jid_text(letter, own),
+        .participant = letter->view.is_group ? person_text(letter, &letter->view.sender,
+                                                           &letter->view.sender_alt)
+                                             : NULL,
+        .push_name = arena_strdup(arena, letter->message.notify),
+        .kind = wa_body_kind_name(body->kind),
+        .text = arena_strdup(arena, body->text),
+        .timestamp = letter->message.time,
+    };
+    *(turn->told_last != NULL ? &turn->told_last->next : &turn->told) = told;
+    turn->told_last = told;
+    turn->n_told++;
+}
+
+static void learn(struct letter *letter)
+{
+    struct peers *peers = letter->account->mailbox->peers;
+    const struct wa_message_view *view = &letter->view;
+
+    if (wa_jid_is_lid(&view->sender)) {
+        peers_learn(peers, &view->sender_alt, &view->sender);
+    } else {
+        peers_learn(peers, &view->sender, &view->sender_alt);
+    }
+}
+
+/* What was decrypted: told if it is for people, and if whoever says it may. */
+static void read_body(struct letter *letter, struct bytes plain)
+{
+    struct wa_body body;
+    struct err err = {0};
+
+    if (!wa_body_unpad(&plain) || wa_body_parse(plain, &letter->arena, &body, &err) < 0) {
+        log_info("message is malformed", LOG_STR("session", letter->account->state.uuid),
+                 LOG_STR("why", err.text));
+        ack(letter, WA_NACK_PROTOBUF);
+        return;
+    }
+    if (!letter->view.from_me && (body.is_device_sent || wa_body_is_for_self(body.kind))) {
+        ack(letter, 0); /* nobody else may say such things */
+        return;
+    }
+    if (!letter->view.from_me && wa_body_is_for_people(body.kind)) {
+        tell(letter, &body);
+    }
+    receipt(letter, body.kind == WA_BODY_HISTORY ? WA_RECEIPT_HISTORY : WA_RECEIPT_DELIVERED);
+}
+
+/* False: the record cache lost what it had; again later. */
+static bool decrypt(struct letter *letter, const struct wa_enc *enc)
+{
+    struct sigstore_plain plain = {0};
+    enum sigstore_verdict verdict = SIGSTORE_NO_SENDER_KEY;
+
+    if (enc->type == WA_ENC_MSG || enc->type == WA_ENC_PKMSG) {
+        verdict = sigstore_decrypt(letter->account->signal, &letter->addr, enc->type, enc->bytes,
+                                   &plain);
+    }
+    if (verdict == SIGSTORE_OK) {
+        read_body(letter, buf_bytes(&plain.bytes));
+    } else if (verdict == SIGSTORE_DUPLICATE) {
+        receipt(letter, WA_RECEIPT_DELIVERED);
+    } else if (verdict == SIGSTORE_NO_SENDER_KEY) {
+        ack(letter, 0); /* group messages are not read yet */
+    } else if (verdict != SIGSTORE_NOT_LOADED) {
+        ask_again(letter, enc, verdict);
+    }
+    buf_wipe(&plain.bytes);
+    return verdict != SIGSTORE_NOT_LOADED;
+}
+
+bool inbox_message(struct turn *turn, struct account *account, const struct wa_node *node)
+{
+    struct letter letter = {.turn = turn, .account = account, .node = node};
+    const struct wa_creds *device = &account->credentials->device;
+    struct err err = {0};
+    bool done = true;
+
+    if (wa_message_received_parse(node, &letter.arena, &letter.message, &err) < 0) {
+        ack(&letter, WA_NACK_PARSE);
+    } else if (!wa_message_view(&letter.message, &device->pn, &device->lid, &letter.view)) {
+        ack(&letter, 0);
+    } else {
+        const struct wa_jid *lid = wa_jid_is_lid(&letter.view.sender) ? &letter.view.sender
+                                                                      : &letter.view.sender_alt;
+
+        peers_addr(lid->server == WA_SERVER_LID ? lid : &(struct wa_jid){0}, &letter.view.sender,
+                   &letter.addr);
+        done = letter.message.n_encs == 0 || records_ready(&letter);
+        if (done) {
+            learn(&letter);
+            records_begin(turn, account);
+            if (letter.message.n_encs == 0) {
+                ack(&letter, 0);
+            } else {
+                done = decrypt(&letter, &letter.message.encs[0]);
+            }
+        }
+    }
+    arena_done(&letter.arena);
+    return done;
+}
+
+/* ---- the turn's end ---- */
+
+static void emit(struct turn *turn, struct turn_told *told)
+{
+    struct message_event event = {
+        .aggregate_type = "message",
+        .aggregate_id = told->id.text,
+        .sequence = 1,
+        .occurred_at = turn->now_us,
+        .actor_kind = "connector",
+        .actor_id = turn->connector->config.common.instance_id,
+        .session_uuid = told->account->state.uuid,
+        .session_key = told->account->state.session_key,
+        .user_id = told->account->state.user_id,
+        .state_before = message_state_name(MESSAGE_NONE),
+        .kind = MESSAGE_EVENT_RECEIVED,
+        .as.received = told->received,
+    };
+    struct err err = {0};
+
+    if (ledger_emit(turn->tx, told->account->partition, TOPIC_MESSAGE_EVENTS,
+                    told->account->state.uuid, &event, &err) < 0) {
+        log_error("message cannot be told", LOG_STR("message", told->id.text),
+                  LOG_STR("why", err.text));
+    }
+}
+
+static void on_inserted(const struct pg_rows *rows, const struct err *err, void *ctx)
+{
+    struct turn *turn = ctx;
+
+    (void)err;
+    for (size_t i = 0; i < pg_rows_n(rows); i++) {
+        struct uuid id = pg_get_uuid(rows, i, 0);
+
+        for (struct turn_told *told = turn->told; told != NULL; told = told->next) {
+            if (strcmp(told->id.text, id.text) == 0) {
+                told->is_new = true;
+                break;
+            }
+        }
+    }
+    for (struct turn_told *told = turn->told; told != NULL; told = told->next) {
+        if (told->is_new) { /* in the order in which they came */
+            emit(turn, told);
+        }
+    }
+    turn_answered(turn);
+}
+
+void inbox_tell(struct turn *turn)
+{
+    struct pg_stmt *stmt;
+    struct pg_array *ids;
+    struct pg_array *sessions;
+
+    if (turn->told == NULL) {
+        return;
+    }
+    stmt = pg_stmt_new("INSERT INTO inbound (message_id, session_uuid) "
+                       "SELECT DISTINCT ON (m) m, s FROM unnest($1::uuid[], $2::uuid[]) "
+                       "AS t (m, s) ON CONFLICT DO NOTHING RETURNING message_id");
+    ids = pg_add_array(stmt, PG_ARRAY_UUID);
+    sessions = pg_add_array(stmt, PG_ARRAY_UUID);
+    for (struct turn_told *told = turn->told; told != NULL; told = told->next) {
+        pg_array_uuid(ids, told->id.text);
+        pg_array_uuid(sessions, told->account->state.uuid);
+    }
+    turn_ask(turn, stmt, on_inserted, turn);
+}

@@ -1,0 +1,12 @@
+/* intake: commands from Kafka, as a turn takes them. */
+#ifndef CONNECTOR_INTAKE_H
+#define CONNECTOR_INTAKE_H
+
+struct ledger_record;
+struct turn;
+
+/* Decide one record of wa.session.cmd.v1 or wa.message.cmd.v1, and stage what it makes: events,
+ * rows, the answer. A record that makes no sense becomes a dead letter. */
+void intake_record(struct turn *turn, const struct ledger_record *record);
+
+#endif

@@ -1,0 +1,207 @@
+#include "connector/load.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "connector/account.h"
+#include "connector/connector.h"
+#include "connector/credentials.h"
+#include "connector/link.h"
+#include "connector/mailbox.h"
+#include "connector/presence.h"
+#include "pg/pg.h"
+
+struct loading {
+    struct connector *connector;
+    int partition;
+    uint64_t generation; /* of the partition; another one: what comes is of the past */
+    size_t step;
+};
+
+typedef int load_row_fn(struct loading *loading, const struct pg_rows *rows, size_t row,
+                        struct err *err);
+
+static struct account *row_account(const struct loading *loading, const struct pg_rows *rows,
+                                   size_t row)
+{
+    struct uuid uuid = pg_get_uuid(rows, row, 0);
+
+    return account_find(loading->connector, uuid.text);
+}
+
+static int load_session(struct loading *loading, const struct pg_rows *rows, size_t row,
+                        struct err *err)
+{
+    struct uuid uuid = pg_get_uuid(rows, row, 0);
+    const char *json = pg_get_text(rows, row, 1);
+    struct account *account = account_new(loading->connector, uuid.text, loading->partition);
+    int rc = session_from_json(json, strlen(json), &account->state, err);
+
+    account->epoch = ledger_epoch(loading->connector->ledger, loading->partition);
+    return rc < 0 ? err_wrap(err, rc, "session %s", uuid.text) : 0;
+}
+
+static int load_credentials(struct loading *loading, const struct pg_rows *rows, size_t row,
+                            struct err *err)
+{
+    struct account *account = row_account(loading, rows, row);
+
+    return account == NULL ? 0 : credentials_load(account, pg_get_bytes(rows, row, 1), err);
+}
+
+static int load_message(struct loading *loading, const struct pg_rows *rows, size_t row,
+                        struct err *err)
+{
+    struct account *account = row_account(loading, rows, row);
+
+    return account == NULL ? 0 : mailbox_load_message(account, rows, row, err);
+}
+
+static int load_retry(struct loading *loading, const struct pg_rows *rows, size_t row,
+                      struct err *err)
+{
+    struct account *account = row_account(loading, rows, row);
+
+    (void)err;
+    if (account != NULL) {
+        mailbox_load_retry(account, rows, row);
+    }
+    return 0;
+}
+
+static const struct {
+    const char *text;
+    load_row_fn *fn;
+} steps[] = {
+    {"SELECT session_uuid, snapshot FROM session WHERE partition = $1", load_session},
+    {"SELECT session_uuid, sealed FROM credentials WHERE partition = $1", load_credentials},
+    {"SELECT session_uuid, " MAILBOX_COLUMNS
+     " FROM message WHERE partition = $1 AND NOT is_settled ORDER BY session_uuid, place",
+     load_message},
+    {"SELECT session_uuid, message_id, device, count, stanza FROM retry "
+     "WHERE partition = $1 AND NOT is_settled",
+     load_retry},
+};
+
+static void next_step(struct loading *loading);
+
+static void loaded(struct loading *loading)
+{
+    struct connector *connector = loading->connector;
+    struct account *account;
+    struct account *next;
+    unsigned n = 0;
+
+    ledger_taken(connector->ledger, loading->partition, 0);
+    HASH_ITER(hh, connector->accounts, account, next)
+    {
+        if (account->partition == loading->partition) {
+            n++;
+            account_see(account, account_seen_new(SESSION_SAW_RESTARTED));
+        }
+    }
+    log_info("partition taken", LOG_INT("partition", loading->partition), LOG_INT("sessions", n));
+    free(loading);
+}
+
+static void on_rows(const struct pg_rows *rows, const struct err *why, void *ctx)
+{
+    struct loading *loading = ctx;
+    struct connector *connector = loading->connector;
+    struct err err = {0};
+    int rc = rows == NULL ? why->code : 0;
+
+    if (loading->generation != connector->generations[loading->partition]) {
+        free(loading);
+        return;
+    }
+    if (rows == NULL) {
+        err = *why;
+    }
+    for (size_t i = 0; rc == 0 && i < pg_rows_n(rows); i++) {
+        rc = steps[loading->step].fn(loading, rows, i, &err);
+    }
+    if (rc < 0) {
+        log_error("partition cannot be loaded", LOG_INT("partition", loading->partition),
+                  LOG_STR("why", err.text));
+        ledger_taken(connector->ledger, loading->partition, rc);
+        free(loading);
+        return;
+    }
+    loading->step++;
+    next_step(loading);
+}
+
+static void next_step(struct loading *loading)
+{
+    struct pg_stmt *stmt;
+
+    if (loading->step == sizeof(steps) / sizeof(steps[0])) {
+        loaded(loading);
+        return;
+    }
+    stmt = pg_stmt_new(steps[loading->step].text);
+    pg_add_int(stmt, loading->partition);
+    pg_query(ledger_pg(loading->connector->ledger), stmt, on_rows, loading);
+}
+
+void load_partition(struct ledger *ledger, int partition, void *ctx)
+{
+    struct connector *connector = ctx;
+    struct loading *loading = mem_new0(sizeof(*loading));
+
+    (void)ledger;
+    *loading = (struct loading){.connector = connector, .partition = partition,
+                                .generation = ++connector->generations[partition]};
+    next_step(loading);
+}
+
+void load_return(struct ledger *ledger, int partition, void *ctx)
+{
+    struct connector *connector = ctx;
+    struct account *account;
+    struct account *next;
+
+    (void)ledger;
+    HASH_ITER(hh, connector->accounts, account, next)
+    {
+        if (account->partition == partition) {
+            link_unmute(account);
+            account_ready(account);
+        }
+    }
+}
+
+void load_revoke(struct ledger *ledger, int partition, void *ctx)
+{
+    struct connector *connector = ctx;
+    struct account *account;
+    struct account *next;
+
+    (void)ledger;
+    HASH_ITER(hh, connector->accounts, account, next)
+    {
+        if (account->partition == partition) {
+            link_mute(account);
+        }
+    }
+}
+
+void load_reset(struct ledger *ledger, int partition, enum ledger_reset why, void *ctx)
+{
+    struct connector *connector = ctx;
+    struct account *account;
+    struct account *next;
+
+    (void)ledger;
+    connector->generations[partition]++;
+    log_info("partition left", LOG_INT("partition", partition), LOG_INT("why", why));
+    HASH_ITER(hh, connector->accounts, account, next)
+    {
+        if (account->partition == partition) {
+            account_free(&account);
+        }
+    }
+}

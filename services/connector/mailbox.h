@@ -1,0 +1,164 @@
+/* mailbox: the messages of one account: outbound rows from hand-over until their receipts, and
+ * stanzas that came in and wait for a turn.
+ *
+ *     accept          prepare               write           ack
+ *     QUEUED ---> (peers known) PREPARED ---> WRITTEN ---> DONE (kept a while for receipts)
+ *        ^              |           ^            |
+ *        |   not_after  v           '-- connection lost, or no ack in time
+ *        '--- DONE (expired, failed)
+ *
+ * Each arrow but "write" is a transaction; what is written are bytes that are committed. A row in
+ * DONE that has left memory is read again when a receipt names it. */
+#ifndef CONNECTOR_MAILBOX_H
+#define CONNECTOR_MAILBOX_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uthash.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/uuid.h"
+#include "connector/credentials.h"
+#include "domain/message.h"
+#include "loop/loop.h"
+#include "wa/wa_jid.h"
+
+struct account;
+struct err;
+struct peers;
+struct pg_rows;
+struct turn;
+struct wa_node;
+
+enum {
+    MAILBOX_DONE_MAX = 256,   /* settled rows kept in memory per account, for receipts */
+    MAILBOX_INBOX_MAX = 1000, /* stanzas waiting for a turn; more closes the connection */
+};
+
+/* Columns of a message row behind its session_uuid, as mailbox_load_message reads them. */
+#define MAILBOX_COLUMNS                                                                       \
+    "message_id, user_id, wa_message_id, recipient, kind, text, contact_name, blast_id, "     \
+    "blast_index, campaign_id, correlation_id, not_after, state, sequence, attempts, "        \
+    "next_attempt, stanza"
+
+enum row_phase { ROW_QUEUED, ROW_PREPARED, ROW_WRITTEN, ROW_DONE };
+
+struct row {
+    UT_hash_handle hh; /* by wa_message_id */
+    struct row *prev;  /* of all rows in the order of hand-over (utlist) */
+    struct row *next;
+    struct arena arena; /* of the texts */
+    char message_id[UUID_TEXT_MAX];
+    char wa_message_id[CREDENTIALS_WIRE_ID_MAX];
+    struct wa_jid to;
+    struct send_message send; /* recipient, kind, text, ...: in arena */
+    int64_t user_id;
+    const char *correlation_id;
+    enum row_phase phase;
+    struct message state; /* as committed */
+    struct buf stanza;    /* committed bytes of a node; empty before prepare and once settled */
+    int64_t written_ms;   /* loop time of the last write */
+
+    /* in the open turn */
+    bool in_turn;
+    bool is_new;
+    struct row *turn_next;
+    struct message staged;
+    struct buf staged_stanza;
+    bool has_staged_stanza;
+};
+
+/* A new encryption for one device that asked for it. */
+struct resend {
+    struct resend *next;
+    char message_id[UUID_TEXT_MAX];
+    char device[WA_JID_TEXT_MAX];
+    int count;
+    struct buf stanza;
+    bool is_new; /* staged in the open turn */
+    bool is_written;
+};
+
+/* A stanza from the server that is acked when what it did is committed. */
+struct incoming {
+    struct incoming *next;
+    struct buf packed; /* as wa_node_decode takes it */
+};
+
+/* Bytes of a node that go out after the commit. */
+struct outgoing {
+    struct outgoing *next;
+    struct buf node;
+};
+
+struct mailbox {
+    struct row *by_id;
+    struct row *rows; /* oldest first */
+    size_t n_open;    /* not DONE */
+    size_t n_done;
+    size_t n_window; /* PREPARED or WRITTEN */
+    struct row *turn_rows;
+    struct resend *resends;
+    struct incoming *inbox_first;
+    struct incoming *inbox_last;
+    size_t n_inbox;
+    struct outgoing *out_first;
+    struct outgoing *out_last;
+    struct peers *peers;
+    bool failing; /* the session is gone: every open row fails, turn by turn */
+    bool is_waiting; /* for something that is being loaded: the inbox stands still */
+    bool head_is_loaded; /* what the first stanza of the inbox asked for has come, or is not there */
+    int head_retries;    /* ... and how often its device was answered */
+    bool is_unheard;     /* a message was not acked in time: connect anew */
+    struct loop_timer watch;
+};
+
+struct mailbox *mailbox_of(struct account *account); /* made when there is none */
+void mailbox_free(struct mailbox **mailbox);
+
+/* ---- rows ---- */
+
+/* Decide SendMessage @command on @account: its row, or why not. Sets *@sequence of the message. */
+enum verdict mailbox_accept(struct turn *turn, struct account *account,
+                            const struct message_command *command, int64_t *sequence);
+struct row *mailbox_find(const struct mailbox *mailbox, const char *wa_message_id); /* or NULL */
+
+/* Stage what @input makes of @row: event and columns. @input->now_ms is filled in. */
+void mailbox_decide(struct turn *turn, struct account *account, struct row *row,
+                    struct message_input *input);
+const struct message *mailbox_state(const struct row *row); /* staged or committed */
+
+/* Fail open rows as far as the turn has room; goes on by itself in later turns. */
+void mailbox_fail(struct turn *turn, struct account *account);
+
+/* ---- loading ---- */
+
+NODISCARD int mailbox_load_message(struct account *account, const struct pg_rows *rows, size_t row,
+                                   struct err *err);
+void mailbox_load_retry(struct account *account, const struct pg_rows *rows, size_t row);
+
+/* ---- turn ---- */
+
+void mailbox_run(struct turn *turn, struct account *account);       /* what waits */
+void mailbox_stage(struct turn *turn, struct account *account);     /* at the turn's end */
+void mailbox_committed(struct account *account);                    /* sends what may go out */
+void mailbox_settle(struct account *account); /* staged rows become the rows; part of it */
+void mailbox_set_phase(struct mailbox *mailbox, struct row *row, enum row_phase phase);
+
+/* The server has acked a message: what was sent again of @row is settled too. */
+void mailbox_resend_acked(struct turn *turn, struct account *account, const struct row *row);
+void mailbox_watch(struct account *account); /* wake up when the next row is due */
+
+/* Send @node (encoded here) once the open turn is committed. */
+void mailbox_send_after(struct account *account, const struct wa_node *node);
+
+/* ---- connection ---- */
+
+/* A stanza that wants a turn. -ERR_LIMIT: MAILBOX_INBOX_MAX wait already. */
+NODISCARD int mailbox_take(struct account *account, const struct wa_node *stanza, struct err *err);
+void mailbox_drop_inbox(struct mailbox *mailbox);
+void mailbox_online(struct account *account);  /* logged in: prepared rows go out again */
+void mailbox_offline(struct account *account); /* what was not acked is to be written again */
+
+#endif

@@ -1,0 +1,19 @@
+/* sender: outbound messages of an account from QUEUED to the server's ack (the drawing is in
+ * mailbox.h). */
+#ifndef CONNECTOR_SENDER_H
+#define CONNECTOR_SENDER_H
+
+struct account;
+struct turn;
+struct wa_node;
+
+/* In a turn: what expired, what was not acked in time, what can be prepared. */
+void sender_run(struct turn *turn, struct account *account);
+
+/* In a turn: the server's ack or refusal of a message. */
+void sender_ack(struct turn *turn, struct account *account, const struct wa_node *ack);
+
+/* After a commit, and after a login: write what is prepared. */
+void sender_write(struct account *account);
+
+#endif

@@ -1,0 +1,272 @@
+#include "connector/turn.h"
+
+#include <assert.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "connector/account.h"
+#include "connector/connector.h"
+#include "connector/effects.h"
+#include "connector/inbox.h"
+#include "connector/intake.h"
+#include "connector/link.h"
+#include "connector/load.h"
+#include "connector/mailbox.h"
+#include "connector/pairing.h"
+#include "connector/peers.h"
+#include "connector/presence.h"
+#include "connector/records.h"
+#include "svc/svc_exit.h"
+
+const struct session *turn_state(const struct account *account)
+{
+    return account->staged != NULL ? account->staged : &account->state;
+}
+
+void turn_touch(struct turn *turn, struct account *account)
+{
+    if (!account->in_turn) {
+        account->in_turn = true;
+        account->turn_next = turn->touched;
+        turn->touched = account;
+    }
+}
+
+static struct session *stage(struct turn *turn, struct account *account)
+{
+    turn_touch(turn, account);
+    if (account->staged == NULL) {
+        account->staged = mem_new0(sizeof(*account->staged));
+        *account->staged = account->state;
+        account->staged_effects = 0;
+    }
+    return account->staged;
+}
+
+static void emit(struct turn *turn, struct account *account, struct session_event *event,
+                 const struct turn_cause *cause)
+{
+    struct err err = {0};
+    int rc;
+
+    event->correlation_id = cause->correlation_id;
+    event->causation_id = cause->causation_id;
+    event->actor_kind = cause->actor_kind;
+    event->actor_id = cause->actor_id;
+    rc = ledger_emit(turn->tx, account->partition, TOPIC_SESSION_EVENTS, account->state.uuid,
+                     event, &err);
+    if (rc < 0) { /* room was looked at before, and texts came through a codec or our own hands */
+        log_error("event cannot be written", LOG_STR("session", account->state.uuid),
+                  LOG_STR("why", err.text));
+        abort();
+    }
+}
+
+void turn_decision(struct turn *turn, struct account *account, struct session_decision *decision,
+                   const struct turn_cause *cause)
+{
+    struct session *staged;
+
+    if (decision->n == 0 && decision->effects == 0) {
+        return;
+    }
+    staged = stage(turn, account);
+    for (unsigned i = 0; i < decision->n; i++) {
+        emit(turn, account, &decision->at[i], cause);
+        session_evolve(staged, &decision->at[i]);
+    }
+    account->staged_effects |= decision->effects;
+    if (decision->effects & SESSION_OPEN_LATER) {
+        account->staged_delay_ms = decision->delay_ms;
+    }
+    if (decision->effects & SESSION_FAIL_MESSAGES) {
+        mailbox_fail(turn, account);
+    }
+    if (decision->effects & SESSION_ERASE) {
+        struct turn_rows *rows = turn_row(turn, TURN_ERASE, account->partition);
+
+        pg_array_uuid(rows->column[0], account->state.uuid);
+    }
+}
+
+void turn_observe(struct turn *turn, struct account *account,
+                  const struct session_observation *saw)
+{
+    struct session_context context = {.now_us = turn->now_us, .tries = account->tries,
+                                      .random = randombytes_random()};
+    struct turn_cause cause = {.actor_kind = "connector",
+                               .actor_id = turn->connector->config.common.instance_id};
+    struct session_decision decision;
+
+    session_observe(turn_state(account), saw, &context, &decision);
+    turn_decision(turn, account, &decision, &cause);
+}
+
+void turn_ask(struct turn *turn, struct pg_stmt *stmt, pg_rows_cb *fn, void *ctx)
+{
+    turn_close_batches(turn);
+    turn->asks++;
+    ledger_ask(turn->tx, stmt, fn, ctx);
+}
+
+/* The snapshot of a session that changed. */
+static void stage_session(struct turn *turn, struct account *account)
+{
+    struct turn_rows *rows;
+    struct buf json = {0};
+
+    if (account->staged == NULL || account->staged->sequence == account->state.sequence) {
+        return;
+    }
+    session_to_json(account->staged, &json);
+    rows = turn_row(turn, TURN_SESSION, account->partition);
+    pg_array_uuid(rows->column[0], account->state.uuid);
+    pg_array_int(rows->column[1], account->partition);
+    pg_array_text(rows->column[2], buf_text(&json));
+    buf_done(&json);
+}
+
+/* Everything is decided: the rows of what changed go last. */
+static void finish(struct turn *turn)
+{
+    for (struct account *a = turn->touched; a != NULL; a = a->turn_next) {
+        stage_session(turn, a);
+        mailbox_stage(turn, a);
+        peers_stage(turn, a);
+        records_stage(turn, a);
+    }
+    turn_close_batches(turn);
+}
+
+void turn_answered(struct turn *turn)
+{
+    assert(turn->asks > 0);
+    if (--turn->asks == 0) {
+        finish(turn);
+    }
+}
+
+/* What an account has waiting, as far as the turn has room. */
+static void run_account(struct turn *turn, struct account *account)
+{
+    struct seen *seen;
+
+    while (ledger_room(turn->tx) >= TURN_ROOM_MIN && (seen = account_seen_take(account)) != NULL) {
+        if (seen->saw.kind == SESSION_SAW_PAIRED) {
+            pairing_observe(turn, account, seen); /* asks first whose phone it is */
+            return;                               /* what follows it waits for the next turn */
+        }
+        turn_observe(turn, account, &seen->saw);
+        account_seen_free(&seen);
+    }
+    link_run(turn, account);
+    if (account->mailbox != NULL) {
+        mailbox_run(turn, account);
+    }
+    if (account->seen_first != NULL) {
+        account_ready(account);
+    }
+}
+
+static void on_turn(struct ledger_tx *tx, void *ctx)
+{
+    struct connector *connector = ctx;
+    struct turn *turn = mem_new0(sizeof(*turn));
+    const struct ledger_record *record;
+    struct account *last = connector->ready_last;
+    struct account *account = NULL;
+
+    *turn = (struct turn){.connector = connector, .tx = tx, .now_us = clock_wall_us()};
+    ledger_tx_set(tx, turn);
+    while ((record = ledger_next(tx)) != NULL) {
+        intake_record(turn, record);
+    }
+    /* those that become ready meanwhile have their turn next time */
+    while (account != last && ledger_room(tx) >= TURN_ROOM_MIN &&
+           (account = account_ready_take(connector)) != NULL) {
+        if (ledger_is_live(connector->ledger, account->partition)) {
+            run_account(turn, account);
+        }
+    }
+    if (connector->ready_first != NULL) {
+        ledger_want_turn(connector->ledger);
+    }
+    inbox_tell(turn);
+    if (turn->asks == 0) {
+        finish(turn);
+    }
+}
+
+/* Accounts in the order they were touched first; each leaves the turn. */
+static struct account *take_touched(struct turn *turn)
+{
+    struct account *account = turn->touched;
+
+    if (account != NULL) {
+        turn->touched = account->turn_next;
+        account->turn_next = NULL;
+        account->in_turn = false;
+    }
+    return account;
+}
+
+static void on_committed(struct ledger_tx *tx, void *ctx)
+{
+    struct turn *turn = ledger_tx_get(tx);
+    struct account *account;
+
+    (void)ctx;
+    while ((account = take_touched(turn)) != NULL) {
+        effects_run(account);
+    }
+    free(turn);
+}
+
+static void on_failed(struct ledger_tx *tx, const struct err *err, void *ctx)
+{
+    struct turn *turn = ledger_tx_get(tx);
+    struct account *account;
+
+    (void)ctx;
+    log_warn("turn failed", LOG_STR("why", err->text));
+    while ((account = take_touched(turn)) != NULL) {
+        records_failed(account);
+        free(account->staged);
+        account->staged = NULL;
+    }
+    free(turn);
+}
+
+static void on_reply(const char *reply_to, const char *command_id, const char *verdict, void *ctx)
+{
+    presence_reply(ctx, reply_to, command_id, verdict);
+}
+
+static void on_fatal(const struct err *err, void *ctx)
+{
+    struct connector *connector = ctx;
+
+    log_error("cannot go on", LOG_STR("why", err->text));
+    connector->exit_status = SVC_EXIT_FENCED;
+    loop_stop(connector->loop);
+}
+
+void turn_handlers(struct connector *connector, struct ledger_handlers *out)
+{
+    *out = (struct ledger_handlers){
+        .on_take = load_partition,
+        .on_return = load_return,
+        .on_revoke = load_revoke,
+        .on_reset = load_reset,
+        .on_turn = on_turn,
+        .on_committed = on_committed,
+        .on_failed = on_failed,
+        .on_reply = on_reply,
+        .on_fatal = on_fatal,
+        .ctx = connector,
+    };
+}

@@ -49,7 +49,7 @@ struct account {
     struct mailbox *mailbox; /* messages in and out; NULL while there was none */
     struct credentials *credentials; /* NULL: not linked */
     struct sigstore_account *signal; /* with credentials */
-    int tries;               /* connections in a row without a login */
+    int tries;               /* connections opened since the last login */
     struct loop_timer retry; /* the next connection */
     char ws[12]; /* OPEN CONNECTING CLOSING CLOSED, or "" */
     int64_t start_time_ms;

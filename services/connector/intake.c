@@ -1,7 +1,5 @@
 #include "connector/intake.h"
 
-#include <sodium.h>
-
 #include "base/buf.h"
 #include "bus/bus_key.h"
 #include "connector/account.h"
@@ -37,8 +35,7 @@ static void take_session(struct turn *turn, const struct ledger_record *record)
 {
     const struct session_command *command = record->data;
     struct account *account = addressee(turn, command->session_uuid, record->partition);
-    struct session_context context = {.now_us = turn->now_us, .tries = account->tries,
-                                      .random = randombytes_random()};
+    struct session_context context = turn_context(turn, account);
     struct turn_cause cause = {command->correlation_id, command->command_id, command->actor_kind,
                                command->actor_id};
     struct answer said = {.command_id = command->command_id, .aggregate_type = "session",

@@ -123,7 +123,6 @@ static void ended(struct link *link, enum wa_end end, int code, const char *deta
     } else if (end == WA_END_QR_USED_UP) {
         account_see(account, account_seen_new(SESSION_SAW_QR_USED_UP));
     } else {
-        account->tries++;
         see_closed(account, close_of(end), code, detail);
     }
 }
@@ -232,7 +231,9 @@ static void on_send(void *ctx, struct bytes message)
     struct link *link = ctx;
 
     if (link->ws != NULL && !link->is_muted) {
-        (void)ws_send(link->ws, message, NULL); /* a socket that is gone says so by itself */
+        if (ws_send(link->ws, message, NULL) < 0) {
+            log_debug("not sent", LOG_STR("session", link->account->state.uuid));
+        } /* a socket that is gone says so by itself */
     }
 }
 
@@ -299,6 +300,7 @@ void link_open(struct account *account)
     client.seed = ((uint64_t)randombytes_random() << 32) | randombytes_random();
     link->client = wa_client_new(&client, &client_ops, link);
     account->start_time_ms = clock_wall_ms();
+    account->tries++;
     if (ws_connect(connector->loop, &ws, &ws_handlers, link, &link->ws, &err) < 0) {
         ended(link, WA_END_SOCKET, 0, err.text);
         return;
@@ -462,10 +464,10 @@ void link_committed(struct account *account)
     }
     pairing = link->pairing;
     link->pairing = pairing == LINK_PAIRING_ASKED ? pairing : LINK_PAIRING_NONE;
-    if (pairing == LINK_PAIRING_YES) {
-        (void)wa_client_confirm_pairing(link->client, now_ms(link), NULL);
-    } else if (pairing == LINK_PAIRING_NO) {
-        (void)wa_client_refuse_pairing(link->client, NULL);
+    if ((pairing == LINK_PAIRING_YES &&
+         wa_client_confirm_pairing(link->client, now_ms(link), NULL) < 0) ||
+        (pairing == LINK_PAIRING_NO && wa_client_refuse_pairing(link->client, NULL) < 0)) {
+        log_info("pairing came too late", LOG_STR("session", link->account->state.uuid));
     }
     link_prekeys_committed(link);
 }

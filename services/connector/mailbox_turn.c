@@ -71,6 +71,7 @@ void mailbox_committed(struct account *account)
     sender_write(account);
     if (mailbox->n_open > 0) {
         peers_work(mailbox->peers);
+        sender_wake(account);
         mailbox_watch(account);
     }
     if (mailbox->is_unheard) { /* a connection on which nothing is acked is of no use */

@@ -154,6 +154,7 @@ static void unusable(struct turn *turn, struct account *account, struct row *row
     struct message_input input = {.kind = MESSAGE_IN_UNUSABLE, .reason = reason};
 
     mailbox_decide(turn, account, row, &input);
+    peers_used(account->mailbox->peers, &row->to);
 }
 
 /* A queued row: prepared, or why not. */
@@ -266,6 +267,44 @@ void sender_run(struct turn *turn, struct account *account)
         if (!run_row(turn, account, row, &window)) {
             account_ready(account);
             break;
+        }
+    }
+}
+
+/* Could a turn do something about a queued row? */
+static bool can_go_on(struct account *account, const struct row *row)
+{
+    enum peer_state state;
+
+    if (row->phase != ROW_QUEUED) {
+        return false;
+    }
+    if (!wa_jid_is_user(&row->to)) {
+        return true;
+    }
+    state = peers_find(account->mailbox->peers, &row->to)->state;
+    return state == PEER_READY || state == PEER_UNREACHABLE;
+}
+
+void sender_wake(struct account *account)
+{
+    struct mailbox *mailbox = account->mailbox;
+    size_t looked = 0;
+    struct row *row;
+
+    if (!link_is_ready(account) ||
+        mailbox->n_window >= (size_t)account->connector->config.send_window) {
+        return;
+    }
+    DL_FOREACH(mailbox->rows, row)
+    {
+        if (can_go_on(account, row)) {
+            account_ready(account);
+            return;
+        }
+        looked += row->phase == ROW_QUEUED ? 1 : 0;
+        if (looked > PEERS_AHEAD_MAX) {
+            return;
         }
     }
 }

@@ -13,7 +13,8 @@ void sender_run(struct turn *turn, struct account *account);
 /* In a turn: the server's ack or refusal of a message. */
 void sender_ack(struct turn *turn, struct account *account, const struct wa_node *ack);
 
-/* After a commit, and after a login: write what is prepared. */
+/* After a commit: write what is prepared; ask for a turn if there is more that can be. */
 void sender_write(struct account *account);
+void sender_wake(struct account *account);
 
 #endif

@@ -93,11 +93,17 @@ void turn_decision(struct turn *turn, struct account *account, struct session_de
     }
 }
 
+struct session_context turn_context(const struct turn *turn, const struct account *account)
+{
+    return (struct session_context){.now_us = turn->now_us,
+                                    .tries = account->tries > 0 ? account->tries - 1 : 0,
+                                    .random = randombytes_random()};
+}
+
 void turn_observe(struct turn *turn, struct account *account,
                   const struct session_observation *saw)
 {
-    struct session_context context = {.now_us = turn->now_us, .tries = account->tries,
-                                      .random = randombytes_random()};
+    struct session_context context = turn_context(turn, account);
     struct turn_cause cause = {.actor_kind = "connector",
                                .actor_id = turn->connector->config.common.instance_id};
     struct session_decision decision;

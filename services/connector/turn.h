@@ -76,6 +76,8 @@ void turn_handlers(struct connector *connector, struct ledger_handlers *out);
 /* The state to decide on: staged in this turn, else the committed one. */
 const struct session *turn_state(const struct account *account);
 
+struct session_context turn_context(const struct turn *turn, const struct account *account);
+
 /* Stage @decision: its events, the state after them, what erasing takes. Effects follow the commit.
  */
 void turn_decision(struct turn *turn, struct account *account, struct session_decision *decision,

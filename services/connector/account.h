@@ -39,19 +39,19 @@ struct account {
     struct account *ready_next;
     struct account *ready_prev;
 
-    bool in_turn;              /* touched by the open turn */
+    bool in_turn; /* touched by the open turn */
     struct account *turn_next;
-    struct session *staged;    /* the state after it; NULL when not touched */
-    unsigned staged_effects;   /* of enum session_effect */
+    struct session *staged;  /* the state after it; NULL when not touched */
+    unsigned staged_effects; /* of enum session_effect */
     int64_t staged_delay_ms;
 
-    struct link *link;       /* NULL: no connection is wanted */
-    struct mailbox *mailbox; /* messages in and out; NULL while there was none */
+    struct link *link;               /* NULL: no connection is wanted */
+    struct mailbox *mailbox;         /* messages in and out; NULL while there was none */
     struct credentials *credentials; /* NULL: not linked */
     struct sigstore_account *signal; /* with credentials */
-    int tries;               /* connections opened since the last login */
-    struct loop_timer retry; /* the next connection */
-    char ws[12]; /* OPEN CONNECTING CLOSING CLOSED, or "" */
+    int tries;                       /* connections opened since the last login */
+    struct loop_timer retry;         /* the next connection */
+    char ws[12];                     /* OPEN CONNECTING CLOSING CLOSED, or "" */
     int64_t start_time_ms;
 };
 

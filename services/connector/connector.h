@@ -42,9 +42,9 @@ struct connector {
     struct ws_tls *tls;
     struct sigstore *signal;
 
-    struct account *accounts;    /* all in memory, by uuid (uthash) */
+    struct account *accounts;                /* all in memory, by uuid (uthash) */
     uint64_t generations[LEDGER_PARTITIONS]; /* of what is in memory; changes at each load */
-    struct account *ready_first; /* have something that waits for a turn */
+    struct account *ready_first;             /* have something that waits for a turn */
     struct account *ready_last;
     struct turn *turn; /* the open one, or NULL */
     struct loop_timer refresh;

@@ -4,7 +4,7 @@
 #define WHATSAPP_URL      "wss://web.whatsapp.com/ws/chat"
 #define WHATSAPP_ROOT_KEY "142375574d0a587166aae71ebe516437c4a28b73e3695c6ce1f7f9545da8ee6b"
 
-#define S struct connector_config
+#define S                 struct connector_config
 
 static const struct svc_config_entry entries[] = {
     SVC_COMMON(S, common),

@@ -65,8 +65,7 @@ static void notification(struct account *account, const struct wa_node *node)
 
     if (wa_node_attr_jid(node, "from", &from) &&
         (wa_node_attr_is(node, "type", "devices") ||
-         wa_node_attr_is(node, "type", "account_sync") ||
-         wa_node_find(node, "identity") != NULL)) {
+         wa_node_attr_is(node, "type", "account_sync") || wa_node_find(node, "identity") != NULL)) {
         peers_forget(account->mailbox->peers, &from);
     }
     ack(account, node, 0);

@@ -140,16 +140,16 @@ static void tell(struct letter *letter, const struct wa_body *body)
     char sender[WA_JID_TEXT_MAX];
 
     told->account = letter->account;
-    told->id = inbound_message_uuid(letter->account->state.uuid,
-                                    wa_jid_format(&letter->view.sender, sender),
-                                    letter->message.id);
+    told->id =
+        inbound_message_uuid(letter->account->state.uuid,
+                             wa_jid_format(&letter->view.sender, sender), letter->message.id);
     told->received = (struct inbound_message_received){
         .wa_message_id = arena_strdup(arena, letter->message.id),
         .from = person_text(letter, &letter->view.chat, &letter->view.chat_alt),
         .to = jid_text(letter, own),
-        .participant = letter->view.is_group ? person_text(letter, &letter->view.sender,
-                                                           &letter->view.sender_alt)
-                                             : NULL,
+        .participant = letter->view.is_group
+                           ? person_text(letter, &letter->view.sender, &letter->view.sender_alt)
+                           : NULL,
         .push_name = arena_strdup(arena, letter->message.notify),
         .kind = wa_body_kind_name(body->kind),
         .text = arena_strdup(arena, body->text),
@@ -201,8 +201,8 @@ static bool decrypt(struct letter *letter, const struct wa_enc *enc)
     enum sigstore_verdict verdict = SIGSTORE_NO_SENDER_KEY;
 
     if (enc->type == WA_ENC_MSG || enc->type == WA_ENC_PKMSG) {
-        verdict = sigstore_decrypt(letter->account->signal, &letter->addr, enc->type, enc->bytes,
-                                   &plain);
+        verdict =
+            sigstore_decrypt(letter->account->signal, &letter->addr, enc->type, enc->bytes, &plain);
     }
     if (verdict == SIGSTORE_OK) {
         read_body(letter, buf_bytes(&plain.bytes));
@@ -229,8 +229,8 @@ bool inbox_message(struct turn *turn, struct account *account, const struct wa_n
     } else if (!wa_message_view(&letter.message, &device->pn, &device->lid, &letter.view)) {
         ack(&letter, 0);
     } else {
-        const struct wa_jid *lid = wa_jid_is_lid(&letter.view.sender) ? &letter.view.sender
-                                                                      : &letter.view.sender_alt;
+        const struct wa_jid *lid =
+            wa_jid_is_lid(&letter.view.sender) ? &letter.view.sender : &letter.view.sender_alt;
 
         peers_addr(lid->server == WA_SERVER_LID ? lid : &(struct wa_jid){0}, &letter.view.sender,
                    &letter.addr);

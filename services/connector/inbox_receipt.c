@@ -59,10 +59,10 @@ static void on_rows(const struct pg_rows *rows, const struct err *why, void *ctx
 static void look_up(struct account *account, const struct wa_receipt *receipt)
 {
     struct lookup *lookup = mem_new0(sizeof(*lookup));
-    struct pg_stmt *stmt =
-        pg_stmt_new("SELECT session_uuid, " MAILBOX_COLUMNS ", (SELECT coalesce(max(count), 0) "
-                    "FROM retry r WHERE r.message_id = message.message_id AND r.device = $3)::int8 "
-                    "FROM message WHERE session_uuid = $1::uuid AND wa_message_id = ANY($2::text[])");
+    struct pg_stmt *stmt = pg_stmt_new(
+        "SELECT session_uuid, " MAILBOX_COLUMNS ", (SELECT coalesce(max(count), 0) "
+        "FROM retry r WHERE r.message_id = message.message_id AND r.device = $3)::int8 "
+        "FROM message WHERE session_uuid = $1::uuid AND wa_message_id = ANY($2::text[])");
     struct pg_array *ids;
     char device[WA_JID_TEXT_MAX];
 
@@ -178,8 +178,8 @@ static enum sigstore_verdict encrypt(struct request *request, enum wa_enc_type *
         buf_add(&plain, body.p, body.n);
     }
     wa_body_pad(&plain);
-    verdict = sigstore_encrypt(request->account->signal, &request->addr, buf_bytes(&plain), type,
-                               cipher);
+    verdict =
+        sigstore_encrypt(request->account->signal, &request->addr, buf_bytes(&plain), type, cipher);
     buf_wipe(&body);
     buf_wipe(&plain);
     return verdict;
@@ -194,9 +194,7 @@ static void keep(struct request *request, enum wa_enc_type type, const struct bu
         .type = "text",
         .recipient = request->is_own ? request->row->to : (struct wa_jid){0},
         .has_enc = true,
-        .enc = {.type = type,
-                .bytes = buf_bytes(cipher),
-                .count = request->retry.count},
+        .enc = {.type = type, .bytes = buf_bytes(cipher), .count = request->retry.count},
         .single_device = true,
         .device_identity = {device->device_identity, device->device_identity_n},
         .time = request->retry.time,

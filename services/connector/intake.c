@@ -38,7 +38,8 @@ static void take_session(struct turn *turn, const struct ledger_record *record)
     struct session_context context = turn_context(turn, account);
     struct turn_cause cause = {command->correlation_id, command->command_id, command->actor_kind,
                                command->actor_id};
-    struct answer said = {.command_id = command->command_id, .aggregate_type = "session",
+    struct answer said = {.command_id = command->command_id,
+                          .aggregate_type = "session",
                           .aggregate_id = command->session_uuid};
 
     if (turn->now_us / 1000 > command->deadline) {
@@ -58,7 +59,8 @@ static void take_message(struct turn *turn, const struct ledger_record *record)
 {
     const struct message_command *command = record->data;
     struct account *account = addressee(turn, command->session_uuid, record->partition);
-    struct answer said = {.command_id = command->command_id, .aggregate_type = "message",
+    struct answer said = {.command_id = command->command_id,
+                          .aggregate_type = "message",
                           .aggregate_id = command->aggregate_id};
 
     said.verdict = mailbox_accept(turn, account, command, &said.sequence);

@@ -98,8 +98,8 @@ static void see_closed(struct account *account, enum session_close close, int co
 {
     struct seen *seen = account_seen_new(SESSION_SAW_CLOSED);
 
-    seen->closed = (struct session_closed){.has_code = code != 0, .code = code,
-                                           .reason = arena_strdup(&seen->arena, reason)};
+    seen->closed = (struct session_closed){
+        .has_code = code != 0, .code = code, .reason = arena_strdup(&seen->arena, reason)};
     seen->saw.close = close;
     seen->saw.closed = &seen->closed;
     account_see(account, seen);
@@ -437,8 +437,7 @@ void link_request(struct account *account, struct wa_node *iq, wa_client_reply_c
 {
     struct link *link = account->link;
 
-    if (link == NULL ||
-        wa_client_request(link->client, iq, now_ms(link), fn, ctx, NULL) < 0) {
+    if (link == NULL || wa_client_request(link->client, iq, now_ms(link), fn, ctx, NULL) < 0) {
         fn(ctx, -ERR_CLOSED, 0, NULL);
         return;
     }

@@ -23,21 +23,21 @@ struct link {
     struct account *account;
     struct ws *ws;
     struct wa_client *client;
-    struct loop_timer timer;            /* of the client's deadline, and of closing */
-    struct credentials *fresh;          /* of an account that is not linked */
-    struct wa_creds paired;             /* as the phone completed them */
-    enum link_pairing pairing;          /* what to tell the server after the commit */
-    bool is_muted;                      /* the partition may be gone: nothing in or out */
-    bool drops_credentials;             /* they go when the connection has */
-    bool is_unlinking;                  /* closes when the server has answered, or soon */
-    size_t prekeys_wanted;              /* keys to make, then to upload */
-    struct sigstore_prekey *prekeys;    /* made, and not yet uploaded */
+    struct loop_timer timer;         /* of the client's deadline, and of closing */
+    struct credentials *fresh;       /* of an account that is not linked */
+    struct wa_creds paired;          /* as the phone completed them */
+    enum link_pairing pairing;       /* what to tell the server after the commit */
+    bool is_muted;                   /* the partition may be gone: nothing in or out */
+    bool drops_credentials;          /* they go when the connection has */
+    bool is_unlinking;               /* closes when the server has answered, or soon */
+    size_t prekeys_wanted;           /* keys to make, then to upload */
+    struct sigstore_prekey *prekeys; /* made, and not yet uploaded */
     size_t n_prekeys;
     bool prekeys_kept; /* they are committed: upload */
 };
 
-void link_open(struct account *account);  /* a new connection; nothing when there is one */
-void link_close(struct account *account); /* at once; nothing is observed */
+void link_open(struct account *account);   /* a new connection; nothing when there is one */
+void link_close(struct account *account);  /* at once; nothing is observed */
 void link_unlink(struct account *account); /* removes the device at WhatsApp, then closes */
 /* The connection is no good any more: it ends, and the account sees that. */
 void link_lose(struct account *account, const char *why);

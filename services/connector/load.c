@@ -153,7 +153,8 @@ void load_partition(struct ledger *ledger, int partition, void *ctx)
     struct loading *loading = mem_new0(sizeof(*loading));
 
     (void)ledger;
-    *loading = (struct loading){.connector = connector, .partition = partition,
+    *loading = (struct loading){.connector = connector,
+                                .partition = partition,
                                 .generation = ++connector->generations[partition]};
     next_step(loading);
 }

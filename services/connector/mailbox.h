@@ -37,9 +37,9 @@ enum {
 };
 
 /* Columns of a message row behind its session_uuid, as mailbox_load_message reads them. */
-#define MAILBOX_COLUMNS                                                                       \
-    "message_id, user_id, wa_message_id, recipient, kind, text, contact_name, blast_id, "     \
-    "blast_index, campaign_id, correlation_id, not_after, state, sequence, attempts, "        \
+#define MAILBOX_COLUMNS                                                                   \
+    "message_id, user_id, wa_message_id, recipient, kind, text, contact_name, blast_id, " \
+    "blast_index, campaign_id, correlation_id, not_after, state, sequence, attempts, "    \
     "next_attempt, stanza"
 
 enum row_phase { ROW_QUEUED, ROW_PREPARED, ROW_WRITTEN, ROW_DONE };
@@ -106,11 +106,12 @@ struct mailbox {
     struct outgoing *out_first;
     struct outgoing *out_last;
     struct peers *peers;
-    bool failing; /* the session is gone: every open row fails, turn by turn */
+    bool failing;    /* the session is gone: every open row fails, turn by turn */
     bool is_waiting; /* for something that is being loaded: the inbox stands still */
-    bool head_is_loaded; /* what the first stanza of the inbox asked for has come, or is not there */
-    int head_retries;    /* ... and how often its device was answered */
-    bool is_unheard;     /* a message was not acked in time: connect anew */
+    bool
+        head_is_loaded; /* what the first stanza of the inbox asked for has come, or is not there */
+    int head_retries;   /* ... and how often its device was answered */
+    bool is_unheard;    /* a message was not acked in time: connect anew */
     struct loop_timer watch;
 };
 
@@ -140,9 +141,9 @@ void mailbox_load_retry(struct account *account, const struct pg_rows *rows, siz
 
 /* ---- turn ---- */
 
-void mailbox_run(struct turn *turn, struct account *account);       /* what waits */
-void mailbox_stage(struct turn *turn, struct account *account);     /* at the turn's end */
-void mailbox_committed(struct account *account);                    /* sends what may go out */
+void mailbox_run(struct turn *turn, struct account *account);   /* what waits */
+void mailbox_stage(struct turn *turn, struct account *account); /* at the turn's end */
+void mailbox_committed(struct account *account);                /* sends what may go out */
 void mailbox_settle(struct account *account); /* staged rows become the rows; part of it */
 void mailbox_set_phase(struct mailbox *mailbox, struct row *row, enum row_phase phase);
 

@@ -26,8 +26,7 @@ static int read_keys(struct connector *connector, struct err *err)
     if (rc < 0) {
         return err_wrap(err, rc, "CREDENTIALS_KEY");
     }
-    if (text_unhex(&root, config->root_key, strlen(config->root_key)) < 0 ||
-        root.n != CRYPTO_KEY) {
+    if (text_unhex(&root, config->root_key, strlen(config->root_key)) < 0 || root.n != CRYPTO_KEY) {
         rc = err_set(err, ERR_INVALID, "WHATSAPP_ROOT_KEY is not 64 hex digits");
     } else {
         memcpy(connector->root_key, root.p, CRYPTO_KEY);

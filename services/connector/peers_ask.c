@@ -97,8 +97,7 @@ static void finish_entry(struct peers *peers, struct peer_entry *entry)
         }
     }
     peer->n = kept;
-    peer->state = kept > 0 || wa_jid_same_user(&peer->user,
-                                               &peers->account->credentials->device.pn)
+    peer->state = kept > 0 || wa_jid_same_user(&peer->user, &peers->account->credentials->device.pn)
                       ? PEER_READY
                       : PEER_UNREACHABLE;
     peer->known_ms = loop_now_ms(peers->account->connector->loop);
@@ -163,8 +162,7 @@ static void ask_bundles(struct peers *peers)
         struct peer_entry *entry = peers_entry(peers, &peers->batch->users[i]);
 
         for (size_t d = 0; entry != NULL && d < entry->peer.n; d++) {
-            if (n < WA_PREKEYS_FETCH_MAX &&
-                !has_session(peers->account, &entry->peer.devices[d])) {
+            if (n < WA_PREKEYS_FETCH_MAX && !has_session(peers->account, &entry->peer.devices[d])) {
                 wanted[n++] = entry->peer.devices[d].jid;
             }
         }
@@ -284,8 +282,10 @@ void peers_work(struct peers *peers)
     struct peers_batch batch = {0};
     struct arena arena = {0};
     struct wa_usync_asked *asked;
-    struct wa_usync_query query = {.protocols = WA_USYNC_DEVICES | WA_USYNC_LID, .sid = "1",
-                                   .mode = "query", .context = "message"};
+    struct wa_usync_query query = {.protocols = WA_USYNC_DEVICES | WA_USYNC_LID,
+                                   .sid = "1",
+                                   .mode = "query",
+                                   .context = "message"};
     const struct row *row;
 
     if (peers->batch != NULL || loop_timer_is_running(&peers->retry) || !link_is_ready(account)) {

@@ -57,8 +57,7 @@ static int fill(struct account *account, const struct pg_rows *rows, size_t row,
     rc = crypto_unseal(&account->connector->keyring, account->state.uuid,
                        label_of(ref.kind, ref.key, label), pg_get_bytes(rows, row, 3), &plain, err);
     if (rc == 0) {
-        sigstore_fill(account->signal, &ref, buf_bytes(&plain),
-                      (uint64_t)pg_get_int(rows, row, 2));
+        sigstore_fill(account->signal, &ref, buf_bytes(&plain), (uint64_t)pg_get_int(rows, row, 2));
     }
     buf_wipe(&plain);
     return rc;

@@ -60,8 +60,7 @@ static bool seal_for(struct envelope *envelope, const struct peer_device *device
 }
 
 /* @body for every device of @peer; false when a record was missing: ask for all of it again. */
-static bool seal_for_all(struct envelope *envelope, const struct peer *peer,
-                         const struct buf *body)
+static bool seal_for_all(struct envelope *envelope, const struct peer *peer, const struct buf *body)
 {
     for (size_t i = 0; i < peer->n; i++) {
         enum sigstore_verdict verdict;

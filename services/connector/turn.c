@@ -57,8 +57,8 @@ static void emit(struct turn *turn, struct account *account, struct session_even
     event->causation_id = cause->causation_id;
     event->actor_kind = cause->actor_kind;
     event->actor_id = cause->actor_id;
-    rc = ledger_emit(turn->tx, account->partition, TOPIC_SESSION_EVENTS, account->state.uuid,
-                     event, &err);
+    rc = ledger_emit(turn->tx, account->partition, TOPIC_SESSION_EVENTS, account->state.uuid, event,
+                     &err);
     if (rc < 0) { /* room was looked at before, and texts came through a codec or our own hands */
         log_error("event cannot be written", LOG_STR("session", account->state.uuid),
                   LOG_STR("why", err.text));
@@ -100,8 +100,7 @@ struct session_context turn_context(const struct turn *turn, const struct accoun
                                     .random = randombytes_random()};
 }
 
-void turn_observe(struct turn *turn, struct account *account,
-                  const struct session_observation *saw)
+void turn_observe(struct turn *turn, struct account *account, const struct session_observation *saw)
 {
     struct session_context context = turn_context(turn, account);
     struct turn_cause cause = {.actor_kind = "connector",

@@ -1,5 +1,6 @@
 /* The statements of a turn. Each takes arrays, so a turn sends each of them once per partition,
- * however many rows it has; per partition, because a statement's partition is the one that is locked. */
+ * however many rows it has; per partition, because a statement's partition is the one that is
+ * locked. */
 #include <assert.h>
 
 #include "connector/connector.h"

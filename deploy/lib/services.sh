@@ -72,8 +72,15 @@ become_service() {
         esac
     done
     while IFS= read -r line; do export "${line?}"; done <"$state/env/$name.env"
-    export INSTANCE_ID=$instance HEALTH_PORT
-    HEALTH_PORT=$(instance_port "$instance")
+    export INSTANCE_ID=$instance
+    # these two answer /readyz on the port that they serve anyway, which is in their env file
+    case $name in
+    ingress | sandbox) ;;
+    *)
+        HEALTH_PORT=$(instance_port "$instance")
+        export HEALTH_PORT
+        ;;
+    esac
     for line in "${extra_env[@]}"; do export "${line?}"; done
     cd "$top" || exit 1
     exec setsid "$(service_program "$name")"

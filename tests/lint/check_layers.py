@@ -47,7 +47,7 @@ def main() -> int:
         if part not in ("libs", "services"):
             continue
         may = allowed(part, name) | {name}
-        if path.stem.endswith(("_test", "_fuzz")):
+        if path.stem.endswith(("_test", "_tester", "_fuzz")):
             may = may | {"testkit"}
         for number, line in enumerate(path.read_text().splitlines(), 1):
             found = re.match(r'#include "([a-z]+)/', line)

@@ -93,6 +93,28 @@ void crypto_hkdf(struct bytes key, struct bytes salt, struct bytes info, uint8_t
     sodium_memzero(&state, sizeof(state));
 }
 
+void crypto_pbkdf2(struct bytes password, struct bytes salt, unsigned iterations, uint8_t *out,
+                   size_t n)
+{
+    assert(password.n < INT32_MAX && salt.n < INT32_MAX && n < INT32_MAX && iterations > 0 &&
+           iterations < INT32_MAX);
+    must(PKCS5_PBKDF2_HMAC((const char *)password.p, (int)password.n, salt.p, (int)salt.n,
+                           (int)iterations, EVP_sha256(), (int)n, out));
+}
+
+void crypto_ctr(const uint8_t key[CRYPTO_KEY], const uint8_t iv[CRYPTO_CTR_IV], struct bytes in,
+                uint8_t *out)
+{
+    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    int n = 0;
+
+    assert(in.n < INT32_MAX);
+    must(ctx != NULL);
+    must(EVP_CipherInit_ex(ctx, EVP_aes_256_ctr(), NULL, key, iv, 1));
+    must(EVP_CipherUpdate(ctx, out, &n, in.p, (int)in.n));
+    EVP_CIPHER_CTX_free(ctx);
+}
+
 struct crypto_gcm *crypto_gcm_new(const uint8_t key[CRYPTO_KEY])
 {
     struct crypto_gcm *gcm = mem_new0(sizeof(*gcm));

@@ -22,6 +22,7 @@ enum {
     CRYPTO_MD5 = 16,
     CRYPTO_GCM_IV = 12,
     CRYPTO_GCM_TAG = 16,
+    CRYPTO_CTR_IV = 16,
     CRYPTO_HKDF_MAX = 255 * CRYPTO_SHA256
 };
 
@@ -66,6 +67,15 @@ void crypto_hmac(struct bytes key, struct bytes data, uint8_t out[CRYPTO_SHA256]
 
 /* HKDF-SHA256 (RFC 5869). An empty @salt is 32 zero bytes. @n is 1 to CRYPTO_HKDF_MAX. */
 void crypto_hkdf(struct bytes key, struct bytes salt, struct bytes info, uint8_t *out, size_t n);
+
+/* PBKDF2-HMAC-SHA256. @n bytes at @out; takes as long as @iterations say. */
+void crypto_pbkdf2(struct bytes password, struct bytes salt, unsigned iterations, uint8_t *out,
+                   size_t n);
+
+/* AES-256-CTR, both ways: @in.n bytes at @out (may be @in.p). @iv is the whole first counter block.
+ */
+void crypto_ctr(const uint8_t key[CRYPTO_KEY], const uint8_t iv[CRYPTO_CTR_IV], struct bytes in,
+                uint8_t *out);
 
 /* AES-256-GCM with its key schedule kept, for a stream of messages. */
 struct crypto_gcm;

@@ -186,6 +186,29 @@ static void gcm_opens_what_it_sealed_and_nothing_else(void **state)
     assert_null(gcm);
 }
 
+static void password_keys_and_counter_mode_give_the_published_answers(void **state)
+{
+    static const uint8_t block[16] = {0x6b, 0xc1, 0xbe, 0xe2, 0x2e, 0x40, 0x9f, 0x96,
+                                      0xe9, 0x3d, 0x7e, 0x11, 0x73, 0x93, 0x17, 0x2a};
+    struct buf key = {0};
+    struct buf iv = {0};
+    const char *key_hex = "603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4";
+    const char *iv_hex = "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff";
+    uint8_t out[32];
+
+    (void)state;
+    crypto_pbkdf2(of("password"), of("salt"), 4096, out, 32);
+    assert_hex(out, "c5e478d59288c841aa530db6845c4c8d962893a001ce4e11a4963873aa98134a");
+    assert_int_equal(text_unhex(&key, key_hex, strlen(key_hex)), 0); /* SP 800-38A, F.5.5 */
+    assert_int_equal(text_unhex(&iv, iv_hex, strlen(iv_hex)), 0);
+    crypto_ctr(key.p, iv.p, (struct bytes){block, 16}, out);
+    assert_hex(out, "601ec313775789a5b7a7f504bbf3d228");
+    crypto_ctr(key.p, iv.p, (struct bytes){out, 16}, out);
+    assert_memory_equal(out, block, 16);
+    buf_done(&key);
+    buf_done(&iv);
+}
+
 static void equality_looks_at_every_byte(void **state)
 {
     (void)state;
@@ -204,6 +227,7 @@ int main(void)
         cmocka_unit_test(a_point_of_small_order_is_refused),
         cmocka_unit_test(digests_and_hkdf_give_the_published_answers),
         cmocka_unit_test(gcm_opens_what_it_sealed_and_nothing_else),
+        cmocka_unit_test(password_keys_and_counter_mode_give_the_published_answers),
         cmocka_unit_test(equality_looks_at_every_byte),
     };
 

@@ -75,21 +75,23 @@ enum wa_again wa_end_retry(enum wa_end end);
 
 /* ---- events ---- */
 
-#define WA_EVENT_LIST(X)                                                                    \
-    X(QR)              /* qr: show this code until it expires */                            \
-    X(PAIRED)          /* paired: keep these credentials, then wa_client_confirm_pairing */ \
-    X(PAIR_REFUSED)    /* pair_refused: the phone's offer does not hold; codes go on */     \
-    X(LOGGED_IN)       /* logged_in: success; it is settling now */                         \
-    X(PREKEYS_WANTED)  /* prekeys: upload some, then wa_client_proceed */                   \
-    X(READY)           /* stanzas flow */                                                   \
-    X(OFFLINE_PREVIEW) /* offline: how many stanzas are queued */                           \
-    X(OFFLINE_DONE)    /* offline: they have all been delivered */                          \
-    X(STANZA)          /* node: message, receipt, notification or call; ack it when kept */ \
-    X(ACK)             /* node: the server's ack of something that was sent */              \
-    X(OTHER)           /* node: presence, chatstate, ib and what else needs no answer */    \
-    X(DROPPED)         /* dropped: a frame that is no node was skipped */                   \
-    X(ROUTING)         /* routing: give this to the next connection */                      \
-    X(ENDED)           /* ended: it is over */
+#define WA_EVENT_LIST(X)                                                                      \
+    X(QR)                /* qr: show this code until it expires */                            \
+    X(PAIR_CODE)         /* pair_code: type this into the phone until it expires */           \
+    X(PAIR_CODE_REFUSED) /* pair_code: the server or the phone does not want it */            \
+    X(PAIRED)            /* paired: keep these credentials, then wa_client_confirm_pairing */ \
+    X(PAIR_REFUSED)      /* pair_refused: the phone's offer does not hold; codes go on */     \
+    X(LOGGED_IN)         /* logged_in: success; it is settling now */                         \
+    X(PREKEYS_WANTED)    /* prekeys: upload some, then wa_client_proceed */                   \
+    X(READY)             /* stanzas flow */                                                   \
+    X(OFFLINE_PREVIEW)   /* offline: how many stanzas are queued */                           \
+    X(OFFLINE_DONE)      /* offline: they have all been delivered */                          \
+    X(STANZA)            /* node: message, receipt, notification or call; ack it when kept */ \
+    X(ACK)               /* node: the server's ack of something that was sent */              \
+    X(OTHER)             /* node: presence, chatstate, ib and what else needs no answer */    \
+    X(DROPPED)           /* dropped: a frame that is no node was skipped */                   \
+    X(ROUTING)           /* routing: give this to the next connection */                      \
+    X(ENDED)             /* ended: it is over */
 
 enum wa_event_kind {
 #define WA_EVENT_ENUM(name) WA_EVENT_##name,
@@ -108,6 +110,11 @@ struct wa_event {
         int left;         /* codes that come after it */
         int64_t lifetime_ms;
     } qr;
+    struct {
+        const char *text; /* "ABCD-EFGH"; a secret */
+        int64_t lifetime_ms;
+        int code; /* PAIR_CODE_REFUSED: the server's number, 0 when it gave none */
+    } pair_code;
     struct {
         const struct wa_creds *creds; /* with addresses; secrets */
     } paired;
@@ -188,6 +195,13 @@ NODISCARD int wa_client_refuse_pairing(struct wa_client *client, struct err *err
 /* After WA_EVENT_PREKEYS_WANTED while settling: keys were uploaded, or will not be. Later or twice:
  * nothing happens. */
 void wa_client_proceed(struct wa_client *client, int64_t now_ms);
+
+/* While pairing (after the first WA_EVENT_QR): ask for a code to type into the phone with that
+ * number, digits only; an earlier one is void. WA_EVENT_PAIR_CODE or _REFUSED follows. Takes some
+ * 50 ms, and as much again when the code was typed in. -ERR_INVALID: not a number; -ERR_CLOSED: not
+ * pairing; -ERR_LIMIT. */
+NODISCARD int wa_client_request_code(struct wa_client *client, const char *phone, int64_t now_ms,
+                                     struct err *err);
 
 /* ---- sending: -ERR_CLOSED when not connected; -ERR_INVALID, -ERR_LIMIT: the node ---- */
 

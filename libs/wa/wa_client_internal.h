@@ -4,7 +4,9 @@
 
 #include "noise/noise.h"
 #include "wa/wa_client.h"
+#include "wa/wa_code.h"
 #include "wa/wa_frame.h"
+#include "wa/wa_qr.h"
 
 /* A request that waits for its answer. */
 struct wa_client_waiter {
@@ -15,16 +17,26 @@ struct wa_client_waiter {
     void *ctx;
 };
 
+/* A pairing code that somebody is typing. */
+struct wa_client_code {
+    struct wa_code code;
+    struct crypto_pair link;
+    struct wa_jid phone;
+    size_t ref_n; /* 0: the server has not answered yet */
+    uint8_t ref[WA_QR_REF_MAX];
+};
+
 /* Only while a device is being paired. */
 struct wa_client_pairing {
     struct arena arena; /* holds the refs */
     struct bytes refs[WA_CLIENT_REFS_MAX];
     int refs_n;
-    int shown;   /* of them */
-    int ordinal; /* of the code shown last, over all offers */
-    struct wa_creds creds;
-    struct buf reply;   /* the packed answer to pair-success, held back until it is kept */
-    struct buf refusal; /* the packed other one */
+    int shown;                   /* of them */
+    int ordinal;                 /* of the code shown last, over all offers */
+    struct wa_creds creds;       /* as they will be: the adv secret may be a new one */
+    struct wa_client_code *code; /* when one was asked for */
+    struct buf reply;            /* the packed answer to pair-success, held back until it is kept */
+    struct buf refusal;          /* the packed other one */
     bool confirmed;
 };
 
@@ -85,6 +97,8 @@ bool wa_client_waiters_answer(struct wa_client *client, const struct wa_node *iq
 void wa_client_pair_offer(struct wa_client *client, const struct wa_node *iq);
 void wa_client_pair_success(struct wa_client *client, const struct wa_node *iq);
 void wa_client_pair_next_code(struct wa_client *client);
+bool wa_client_pair_hello(struct wa_client *client, const struct wa_node *notification);
+void wa_client_code_drop(struct wa_client_pairing *pairing);
 void wa_client_pair_drop(struct wa_client *client);
 
 /* stanzas */

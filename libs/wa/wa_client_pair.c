@@ -4,13 +4,13 @@
 
 #include "base/err.h"
 #include "wa/wa_client_internal.h"
-#include "wa/wa_qr.h"
 
 void wa_client_pair_drop(struct wa_client *client)
 {
     struct wa_client_pairing *pairing = client->pairing;
 
     if (pairing != NULL) {
+        wa_client_code_drop(pairing);
         arena_done(&pairing->arena);
         buf_done(&pairing->reply);
         buf_done(&pairing->refusal);
@@ -57,7 +57,7 @@ void wa_client_pair_next_code(struct wa_client *client)
         wa_client_end(client, WA_END_QR_USED_UP, 0, NULL);
         return;
     }
-    wa_qr_make(pairing->refs[pairing->shown], client->config.creds,
+    wa_qr_make(pairing->refs[pairing->shown], &pairing->creds,
                client->config.profile->platform_type, &text);
     event.qr.lifetime_ms = pairing->shown == 0 ? WA_CLIENT_QR_FIRST_MS : WA_CLIENT_QR_NEXT_MS;
     pairing->shown++;
@@ -95,6 +95,7 @@ void wa_client_pair_offer(struct wa_client *client, const struct wa_node *iq)
     }
     if (client->pairing == NULL) {
         client->pairing = mem_new0(sizeof(*client->pairing));
+        client->pairing->creds = *client->config.creds;
     }
     client->phase = WA_PHASE_PAIRING;
     client->step_ms = INT64_MAX;
@@ -153,7 +154,6 @@ static enum wa_adv_verdict prepare(struct wa_client *client, const struct wa_nod
     struct buf reply = {0};
     enum wa_adv_verdict verdict;
 
-    pairing->creds = *client->config.creds;
     verdict = take_device(success, &pairing->creds)
                   ? wa_adv_accept(wa_node_bytes(wa_node_find(success, "device-identity")),
                                   &pairing->creds, &reply)

@@ -267,6 +267,9 @@ static void on_stanza(struct wa_client *client, const struct wa_node *node)
 {
     int64_t left = -1;
 
+    if (wa_client_pair_hello(client, node)) {
+        return;
+    }
     if (wa_node_is(node, "notification") && wa_node_attr_is(node, "type", "encrypt")) {
         left = int_attr(wa_node_find(node, "count"), "value", -1);
     }

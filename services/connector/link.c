@@ -216,6 +216,8 @@ static void on_event(void *ctx, const struct wa_event *event)
         ended(link, event->ended.end, event->ended.code,
               event->ended.detail != NULL ? event->ended.detail : wa_end_text(event->ended.end));
         break;
+    case WA_EVENT_PAIR_CODE:
+    case WA_EVENT_PAIR_CODE_REFUSED:
     case WA_EVENT_LOGGED_IN:
     case WA_EVENT_OFFLINE_PREVIEW:
     case WA_EVENT_OFFLINE_DONE:

@@ -15,16 +15,13 @@ struct account *account_new(struct connector *connector, const char *uuid, int p
     account->connector = connector;
     account->partition = partition;
     memcpy(account->state.uuid, uuid, UUID_TEXT_MAX);
-    HASH_ADD_STR(connector->accounts, state.uuid, account);
+    map_put(&connector->accounts, account->state.uuid, account);
     return account;
 }
 
 struct account *account_find(const struct connector *connector, const char *uuid)
 {
-    struct account *account = NULL;
-
-    HASH_FIND_STR(connector->accounts, uuid, account);
-    return account;
+    return map_get(&connector->accounts, uuid);
 }
 
 static void unlink_ready(struct account *account)
@@ -55,7 +52,7 @@ void account_free(struct account **account)
         account_seen_free(&seen);
     }
     unlink_ready(gone);
-    HASH_DEL(gone->connector->accounts, gone);
+    map_drop(&gone->connector->accounts, gone->state.uuid);
     free(gone);
     *account = NULL;
 }

@@ -5,7 +5,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <uthash.h>
 
 #include "base/arena.h"
 #include "domain/session.h"
@@ -26,7 +25,6 @@ struct seen {
 };
 
 struct account {
-    UT_hash_handle hh;
     struct connector *connector;
     int partition;
     int64_t epoch;        /* of the partition when this was loaded or made */

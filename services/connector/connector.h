@@ -12,6 +12,7 @@
 
 #include <stdint.h>
 
+#include "base/map.h"
 #include "connector/connector_config.h"
 #include "crypto/crypto_seal.h"
 #include "ledger/ledger.h"
@@ -42,7 +43,7 @@ struct connector {
     struct ws_tls *tls;
     struct sigstore *signal;
 
-    struct account *accounts;                /* all in memory, by uuid (uthash) */
+    struct map accounts;                     /* all in memory, by uuid */
     uint64_t generations[LEDGER_PARTITIONS]; /* of what is in memory; changes at each load */
     struct account *ready_first;             /* have something that waits for a turn */
     struct account *ready_last;

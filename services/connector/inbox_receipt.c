@@ -96,8 +96,8 @@ static bool all_in_memory(const struct mailbox *mailbox, const struct wa_receipt
 
 /* ---- delivered, read ---- */
 
-static void raise(struct turn *turn, struct account *account, const char *id,
-                  enum message_input_kind kind, int64_t at_ms)
+static void raise_one(struct turn *turn, struct account *account, const char *id,
+                      enum message_input_kind kind, int64_t at_ms)
 {
     struct row *row = mailbox_find(account->mailbox, id);
     struct message_input input = {.kind = kind, .at_ms = at_ms};
@@ -110,9 +110,9 @@ static void raise(struct turn *turn, struct account *account, const char *id,
 static void raise_all(struct turn *turn, struct account *account, const struct wa_receipt *receipt,
                       enum message_input_kind kind)
 {
-    raise(turn, account, receipt->id, kind, receipt->time * 1000);
+    raise_one(turn, account, receipt->id, kind, receipt->time * 1000);
     for (size_t i = 0; i < receipt->n_more; i++) {
-        raise(turn, account, receipt->more[i], kind, receipt->time * 1000);
+        raise_one(turn, account, receipt->more[i], kind, receipt->time * 1000);
     }
 }
 
@@ -163,8 +163,8 @@ static enum sigstore_verdict mend_session(struct request *request)
     return verdict;
 }
 
-static enum sigstore_verdict encrypt(struct request *request, enum wa_enc_type *type,
-                                     struct buf *cipher)
+static enum sigstore_verdict encrypt_again(struct request *request, enum wa_enc_type *type,
+                                           struct buf *cipher)
 {
     char chat[WA_JID_TEXT_MAX];
     struct buf body = {0};
@@ -246,7 +246,7 @@ static bool answer(struct request *request)
     records_begin(request->turn, request->account);
     verdict = mend_session(request);
     if (verdict == SIGSTORE_OK) {
-        verdict = encrypt(request, &type, &cipher);
+        verdict = encrypt_again(request, &type, &cipher);
     }
     if (verdict == SIGSTORE_OK) {
         keep(request, type, &cipher);
@@ -258,8 +258,8 @@ static bool answer(struct request *request)
     return true;
 }
 
-static bool retry(struct turn *turn, struct account *account, const struct wa_node *node,
-                  const struct wa_receipt *receipt)
+static bool retry_asked(struct turn *turn, struct account *account, const struct wa_node *node,
+                        const struct wa_receipt *receipt)
 {
     const struct wa_creds *device = &account->credentials->device;
     struct request request = {.turn = turn, .account = account, .receipt = receipt};
@@ -302,7 +302,7 @@ bool inbox_receipt(struct turn *turn, struct account *account, const struct wa_n
         } else if (receipt.type == WA_RECEIPT_READ || receipt.type == WA_RECEIPT_PLAYED) {
             raise_all(turn, account, &receipt, MESSAGE_IN_READ);
         } else if (receipt.type == WA_RECEIPT_RETRY) {
-            done = retry(turn, account, node, &receipt);
+            done = retry_asked(turn, account, node, &receipt);
         }
     }
     if (done) {

@@ -91,12 +91,13 @@ static void loaded(struct loading *loading)
 {
     struct connector *connector = loading->connector;
     struct account *account;
-    struct account *next;
+    struct map_entry *next;
     unsigned n = 0;
 
     ledger_taken(connector->ledger, loading->partition, 0);
-    HASH_ITER(hh, connector->accounts, account, next)
-    {
+    for (struct map_entry *at = map_first(&connector->accounts); at != NULL; at = next) {
+        next = map_next(at);
+        account = map_value(at);
         if (account->partition == loading->partition) {
             n++;
             account_see(account, account_seen_new(SESSION_SAW_RESTARTED));
@@ -163,11 +164,12 @@ void load_return(struct ledger *ledger, int partition, void *ctx)
 {
     struct connector *connector = ctx;
     struct account *account;
-    struct account *next;
+    struct map_entry *next;
 
     (void)ledger;
-    HASH_ITER(hh, connector->accounts, account, next)
-    {
+    for (struct map_entry *at = map_first(&connector->accounts); at != NULL; at = next) {
+        next = map_next(at);
+        account = map_value(at);
         if (account->partition == partition) {
             link_unmute(account);
             account_ready(account);
@@ -179,11 +181,12 @@ void load_revoke(struct ledger *ledger, int partition, void *ctx)
 {
     struct connector *connector = ctx;
     struct account *account;
-    struct account *next;
+    struct map_entry *next;
 
     (void)ledger;
-    HASH_ITER(hh, connector->accounts, account, next)
-    {
+    for (struct map_entry *at = map_first(&connector->accounts); at != NULL; at = next) {
+        next = map_next(at);
+        account = map_value(at);
         if (account->partition == partition) {
             link_mute(account);
         }
@@ -194,13 +197,14 @@ void load_reset(struct ledger *ledger, int partition, enum ledger_reset why, voi
 {
     struct connector *connector = ctx;
     struct account *account;
-    struct account *next;
+    struct map_entry *next;
 
     (void)ledger;
     connector->generations[partition]++;
     log_info("partition left", LOG_INT("partition", partition), LOG_INT("why", why));
-    HASH_ITER(hh, connector->accounts, account, next)
-    {
+    for (struct map_entry *at = map_first(&connector->accounts); at != NULL; at = next) {
+        next = map_next(at);
+        account = map_value(at);
         if (account->partition == partition) {
             account_free(&account);
         }

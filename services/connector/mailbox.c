@@ -26,7 +26,7 @@ struct mailbox *mailbox_of(struct account *account)
 
 static void row_free(struct mailbox *mailbox, struct row *row)
 {
-    HASH_DEL(mailbox->by_id, row);
+    map_drop(&mailbox->by_id, row->wa_message_id);
     DL_DELETE(mailbox->rows, row);
     buf_done(&row->stanza);
     buf_done(&row->staged_stanza);
@@ -75,8 +75,9 @@ void mailbox_free(struct mailbox **mailbox)
         return;
     }
     loop_timer_stop(&gone->watch);
-    while (gone->rows != NULL) {
-        row_free(gone, gone->rows);
+    for (struct row *row = gone->rows, *next = NULL; row != NULL; row = next) {
+        next = row->next;
+        row_free(gone, row);
     }
     free_queues(gone);
     peers_free(&gone->peers);
@@ -86,12 +87,7 @@ void mailbox_free(struct mailbox **mailbox)
 
 struct row *mailbox_find(const struct mailbox *mailbox, const char *wa_message_id)
 {
-    struct row *row = NULL;
-
-    if (mailbox != NULL) {
-        HASH_FIND_STR(mailbox->by_id, wa_message_id, row);
-    }
-    return row;
+    return mailbox == NULL ? NULL : map_get(&mailbox->by_id, wa_message_id);
 }
 
 const struct message *mailbox_state(const struct row *row)
@@ -161,7 +157,7 @@ static bool address(const char *recipient, struct wa_jid *out)
 
 static void add_row(struct mailbox *mailbox, struct row *row)
 {
-    HASH_ADD_STR(mailbox->by_id, wa_message_id, row);
+    map_put(&mailbox->by_id, row->wa_message_id, row);
     DL_APPEND(mailbox->rows, row);
     count_phase(mailbox, row->phase, 1);
 }

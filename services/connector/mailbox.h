@@ -14,10 +14,10 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <uthash.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/map.h"
 #include "base/uuid.h"
 #include "connector/credentials.h"
 #include "domain/message.h"
@@ -45,8 +45,7 @@ enum {
 enum row_phase { ROW_QUEUED, ROW_PREPARED, ROW_WRITTEN, ROW_DONE };
 
 struct row {
-    UT_hash_handle hh; /* by wa_message_id */
-    struct row *prev;  /* of all rows in the order of hand-over (utlist) */
+    struct row *prev; /* of all rows in the order of hand-over (utlist) */
     struct row *next;
     struct arena arena; /* of the texts */
     char message_id[UUID_TEXT_MAX];
@@ -93,7 +92,7 @@ struct outgoing {
 };
 
 struct mailbox {
-    struct row *by_id;
+    struct map by_id; /* rows by wa_message_id */
     struct row *rows; /* oldest first */
     size_t n_open;    /* not DONE */
     size_t n_done;

@@ -82,21 +82,23 @@ void mailbox_committed(struct account *account)
 
 void mailbox_resend_acked(struct turn *turn, struct account *account, const struct row *row)
 {
-    struct resend *resend;
-    struct resend *next;
+    struct resend **at = &account->mailbox->resends;
 
-    LL_FOREACH_SAFE(account->mailbox->resends, resend, next)
-    {
-        if (resend->is_written && strcmp(resend->message_id, row->message_id) == 0) {
-            struct turn_rows *rows = turn_row(turn, TURN_RETRY_DONE, account->partition);
+    while (*at != NULL) {
+        struct resend *resend = *at;
+        struct turn_rows *rows;
 
-            pg_array_uuid(rows->column[0], resend->message_id);
-            pg_array_text(rows->column[1], resend->device);
-            pg_array_int(rows->column[2], resend->count);
-            LL_DELETE(account->mailbox->resends, resend);
-            buf_done(&resend->stanza);
-            free(resend);
+        if (!resend->is_written || strcmp(resend->message_id, row->message_id) != 0) {
+            at = &resend->next;
+            continue;
         }
+        rows = turn_row(turn, TURN_RETRY_DONE, account->partition);
+        pg_array_uuid(rows->column[0], resend->message_id);
+        pg_array_text(rows->column[1], resend->device);
+        pg_array_int(rows->column[2], resend->count);
+        *at = resend->next;
+        buf_done(&resend->stanza);
+        free(resend);
     }
 }
 

@@ -168,12 +168,13 @@ static int open_all(struct connector *connector, struct err *err)
 static void close_all(struct connector *connector)
 {
     struct account *account;
-    struct account *next;
+    struct map_entry *next;
 
     loop_timer_stop(&connector->refresh);
     ledger_close(&connector->ledger);
-    HASH_ITER(hh, connector->accounts, account, next)
-    {
+    for (struct map_entry *at = map_first(&connector->accounts); at != NULL; at = next) {
+        next = map_next(at);
+        account = map_value(at);
         account_free(&account);
     }
     cache_close(&connector->cache);

@@ -3,8 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
-#include <utlist.h>
 
 #include "base/err.h"
 #include "base/log.h"
@@ -26,7 +24,7 @@ static const char *key_of(const struct wa_jid *user, char out[WA_JID_TEXT_MAX])
 
 static void entry_free(struct peers *peers, struct peer_entry *entry)
 {
-    HASH_DEL(peers->known, entry);
+    map_drop(&peers->known, entry->key);
     free(entry->peer.devices);
     free(entry);
 }
@@ -42,15 +40,12 @@ struct peers *peers_new(struct account *account)
 void peers_free(struct peers **peers)
 {
     struct peers *gone = *peers;
-    struct peer_entry *entry;
-    struct peer_entry *next;
-
     if (gone == NULL) {
         return;
     }
-    HASH_ITER(hh, gone->known, entry, next)
-    {
-        entry_free(gone, entry);
+    for (struct map_entry *at = map_first(&gone->known), *next = NULL; at != NULL; at = next) {
+        next = map_next(at);
+        entry_free(gone, map_value(at));
     }
     loop_timer_stop(&gone->retry);
     peers_batch_drop(gone);
@@ -61,24 +56,20 @@ void peers_free(struct peers **peers)
 
 struct peer_entry *peers_entry(struct peers *peers, const struct wa_jid *user)
 {
-    struct peer_entry *entry = NULL;
     char key[WA_JID_TEXT_MAX];
 
-    HASH_FIND_STR(peers->known, key_of(user, key), entry);
-    return entry;
+    return map_get(&peers->known, key_of(user, key));
 }
 
-/* Beyond PEERS_KNOWN_MAX the one known longest goes; uthash keeps the order of adding. */
+/* Beyond PEERS_KNOWN_MAX the one known longest goes. */
 static void make_room(struct peers *peers)
 {
-    struct peer_entry *entry;
-    struct peer_entry *next;
-
-    if (HASH_COUNT(peers->known) < PEERS_KNOWN_MAX) {
+    if (map_count(&peers->known) < PEERS_KNOWN_MAX) {
         return;
     }
-    HASH_ITER(hh, peers->known, entry, next)
-    {
+    for (struct map_entry *at = map_first(&peers->known); at != NULL; at = map_next(at)) {
+        struct peer_entry *entry = map_value(at);
+
         if (entry->peer.state != PEER_ASKED && !entry->is_wanted) {
             entry_free(peers, entry);
             return;
@@ -104,7 +95,7 @@ const struct peer *peers_find(struct peers *peers, const struct wa_jid *user)
         entry = mem_new0(sizeof(*entry));
         entry->peer.user = wa_jid_bare(user);
         (void)key_of(user, entry->key);
-        HASH_ADD_STR(peers->known, key, entry);
+        map_put(&peers->known, entry->key, entry);
     }
     entry->is_wanted = true;
     return &entry->peer;

@@ -24,13 +24,11 @@ void peers_batch_drop(struct peers *peers)
 
 void peers_offline(struct peers *peers)
 {
-    struct peer_entry *entry;
-    struct peer_entry *next;
-
     loop_timer_stop(&peers->retry);
     peers_batch_drop(peers);
-    HASH_ITER(hh, peers->known, entry, next)
-    {
+    for (struct map_entry *at = map_first(&peers->known); at != NULL; at = map_next(at)) {
+        struct peer_entry *entry = map_value(at);
+
         if (entry->peer.state == PEER_ASKED) {
             entry->peer.state = PEER_UNKNOWN;
         }
@@ -193,7 +191,7 @@ static void on_records(struct account *account, int rc, void *ctx)
 static void ask_records(struct peers *peers)
 {
     struct arena arena = {0};
-    size_t most = (PEERS_AHEAD_MAX + 1) * PEERS_DEVICES_MAX;
+    size_t most = (size_t)(PEERS_AHEAD_MAX + 1) * PEERS_DEVICES_MAX;
     struct sigstore_ref *refs = arena_array0(&arena, most, sizeof(*refs));
     size_t n = 0;
 

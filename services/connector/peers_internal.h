@@ -2,15 +2,13 @@
 #ifndef CONNECTOR_PEERS_INTERNAL_H
 #define CONNECTOR_PEERS_INTERNAL_H
 
-#include <uthash.h>
-
+#include "base/map.h"
 #include "connector/peers.h"
 #include "loop/loop.h"
 
 enum { PEERS_LEARN_MAX = 128 }; /* pairs of number and LID that wait for a turn */
 
 struct peer_entry {
-    UT_hash_handle hh;
     char key[WA_JID_TEXT_MAX];
     struct peer peer;
     bool is_wanted; /* a row waits for it */
@@ -29,7 +27,7 @@ struct peers_batch {
 
 struct peers {
     struct account *account;
-    struct peer_entry *known;
+    struct map known;          /* peer_entry by key, the one known longest first */
     struct peers_batch *batch; /* under way, or NULL */
     struct loop_timer retry;
     size_t n_learnt;

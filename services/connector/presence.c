@@ -87,11 +87,9 @@ void presence_drop_qr(struct account *account)
 
 void presence_refresh(struct connector *connector)
 {
-    struct account *account;
-    struct account *next;
+    for (struct map_entry *at = map_first(&connector->accounts); at != NULL; at = map_next(at)) {
+        struct account *account = map_value(at);
 
-    HASH_ITER(hh, connector->accounts, account, next)
-    {
         if (session_is_online(account->state.phase)) {
             write_runtime(account);
         }

@@ -11,7 +11,7 @@ struct wa_node;
 void sender_run(struct turn *turn, struct account *account);
 
 /* In a turn: the server's ack or refusal of a message. */
-void sender_ack(struct turn *turn, struct account *account, const struct wa_node *ack);
+void sender_ack(struct turn *turn, struct account *account, const struct wa_node *node);
 
 /* After a commit: write what is prepared; ask for a turn if there is more that can be. */
 void sender_write(struct account *account);

@@ -14,7 +14,7 @@ enum { PLATFORM_WEB = 14, CONNECT_WIFI = 1, CONNECT_BY_USER = 1, KEY_TYPE = 5 };
 enum { ID_BYTES = 4, PREKEY_ID_BYTES = 3, STORAGE_QUOTA_MB = 10240 };
 
 const struct wa_profile wa_profile_default = {
-    .version = {2, 3000, 1035194821},
+    .version = {2, 3000, 1045649367},
     .os = "Kentongan",
     .platform_type = WA_PLATFORM_CHROME,
 };

@@ -116,6 +116,10 @@ void webhook_decide(const struct webhook *webhook, const struct webhook_input *i
     case WEBHOOK_IN_CANCELLED:
         dead(webhook, input, webhook->attempts, "cancelled", out);
         break;
+    case WEBHOOK_IN_DROPPED:
+        dead(webhook, input, webhook->attempts, input->error != NULL ? input->error : "dropped",
+             out);
+        break;
     case WEBHOOK_IN_MATCHED:
     case WEBHOOK_IN_RESTARTED: /* goes on at next_at */
     case WEBHOOK_INPUT_COUNT:

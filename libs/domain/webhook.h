@@ -25,6 +25,10 @@ enum {
     WEBHOOK_ATTEMPTS_MAX = 6
 }; /* the first, and one after each delay of 1, 5, 30, 120 and 600 s */
 
+/* What a session's secret is sealed as, for the session's uuid (crypto_seal.h), under WEBHOOK_KEY.
+ */
+#define WEBHOOK_SECRET_LABEL "webhook_secret"
+
 struct webhook {
     enum webhook_state state;
     int32_t attempts;   /* made so far */
@@ -37,6 +41,7 @@ struct webhook {
     X(ANSWERED)  /* the subscriber's HTTP status */                              \
     X(NO_ANSWER) /* time-out, no connection */                                   \
     X(CANCELLED) /* the URL was removed, or the session deleted */               \
+    X(DROPPED)   /* too many wait already: never tried */                        \
     X(RESTARTED) /* the dispatcher took it over */
 
 enum webhook_input_kind {
@@ -50,9 +55,9 @@ struct webhook_input {
     enum webhook_input_kind kind;
     int64_t now_ms;
     int32_t http_status; /* ANSWERED */
-    const char *error; /* NO_ANSWER, for people; also of an answer that is not 2xx (may be NULL) */
-    const char *event; /* MATCHED: its name, such as "Message" */
-    uint32_t random;   /* any number: adds up to a tenth to a delay */
+    const char *error;   /* NO_ANSWER, DROPPED; also of an answer that is not 2xx (may be NULL) */
+    const char *event;   /* MATCHED: its name, such as "Message" */
+    uint32_t random;     /* any number: adds up to a tenth to a delay */
 };
 
 /* At most one event, with kind, payload, sequence and occurred_at; texts are borrowed from the

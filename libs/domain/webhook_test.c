@@ -30,6 +30,7 @@ static const struct row rows[] = {
     {"time-out, no connection", WEBHOOK_IN_NO_ANSWER, 0, 4, {"-", RETRY, RETRY, "-", "-"}},
     {"the last attempt fails", WEBHOOK_IN_NO_ANSWER, 0, 5, {"-", RETRY, "DEAD: Dead", "-", "-"}},
     {"URL removed or session deleted", WEBHOOK_IN_CANCELLED, 0, 1, {"-", "DEAD: Dead", "DEAD: Dead", "-", "-"}},
+    {"too many wait", WEBHOOK_IN_DROPPED, 0, 0, {"-", "DEAD: Dead", "DEAD: Dead", "-", "-"}},
     {"dispatcher restarted", WEBHOOK_IN_RESTARTED, 0, 1, {"-", "-", "-", "-", "-"}},
 };
 /* clang-format on */

@@ -50,6 +50,7 @@ struct connector {
     struct turn *turn; /* the open one, or NULL */
     struct loop_timer refresh;
     unsigned refreshes;
+    int pruning; /* statements under way */
     bool draining;
     int exit_status; /* of enum svc_exit */
 };

@@ -10,6 +10,7 @@
 #include "connector/connector.h"
 #include "connector/inbox.h"
 #include "connector/mailbox.h"
+#include "connector/metrics.h"
 #include "connector/peers.h"
 #include "connector/records.h"
 #include "connector/turn.h"
@@ -108,6 +109,7 @@ static void ask_again(struct letter *letter, const struct wa_enc *enc,
         retry.device_identity = (struct bytes){account->credentials->device.device_identity,
                                                account->credentials->device.device_identity_n};
     }
+    metric_add(metrics.undecryptable, 1);
     send_after(letter, wa_retry_to_server(&letter->arena, &letter->message, &retry));
     ack(letter, 0);
     log_info("message does not decrypt", LOG_STR("session", account->state.uuid),
@@ -139,6 +141,7 @@ static void tell(struct letter *letter, const struct wa_body *body)
     const struct wa_jid *own = &letter->account->credentials->device.pn;
     char sender[WA_JID_TEXT_MAX];
 
+    metric_add(metrics.received, 1);
     told->account = letter->account;
     told->id =
         inbound_message_uuid(letter->account->state.uuid,

@@ -6,10 +6,12 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "base/metric.h"
 #include "connector/account.h"
 #include "connector/connector.h"
 #include "connector/inbox.h"
 #include "connector/mailbox.h"
+#include "connector/metrics.h"
 #include "connector/peers.h"
 #include "connector/records.h"
 #include "connector/turn.h"
@@ -249,6 +251,7 @@ static bool answer(struct request *request)
         verdict = encrypt_again(request, &type, &cipher);
     }
     if (verdict == SIGSTORE_OK) {
+        metric_add(metrics.resent, 1);
         keep(request, type, &cipher);
     } else { /* the next request brings keys */
         log_info("retry not answered", LOG_STR("session", request->account->state.uuid),

@@ -9,10 +9,12 @@
 #include "base/crash.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/metric.h"
 #include "connector/account.h"
 #include "connector/connector.h"
 #include "connector/link_prekeys.h"
 #include "connector/mailbox.h"
+#include "connector/metrics.h"
 #include "connector/presence.h"
 
 enum { UNLINK_TIMEOUT_MS = 3000 };
@@ -303,6 +305,7 @@ void link_open(struct account *account)
     link->client = wa_client_new(&client, &client_ops, link);
     account->start_time_ms = clock_wall_ms();
     account->tries++;
+    metric_add(metrics.connections, 1);
     if (ws_connect(connector->loop, &ws, &ws_handlers, link, &link->ws, &err) < 0) {
         ended(link, WA_END_SOCKET, 0, err.text);
         return;

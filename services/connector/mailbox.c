@@ -8,8 +8,10 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "base/metric.h"
 #include "connector/account.h"
 #include "connector/connector.h"
+#include "connector/metrics.h"
 #include "connector/peers.h"
 #include "connector/turn.h"
 #include "domain/phone.h"
@@ -297,6 +299,7 @@ enum verdict mailbox_accept(struct turn *turn, struct account *account,
     }
     row = row_of_command(account, command);
     row->is_new = true;
+    metric_add(metrics.accepted, 1);
     add_row(mailbox, row);
     touch_row(turn, account, row);
     input.in_blast = row->state.in_blast;

@@ -9,7 +9,9 @@
 #include "cache/cache.h"
 #include "connector/account.h"
 #include "connector/connector.h"
+#include "connector/metrics.h"
 #include "connector/presence.h"
+#include "connector/prune.h"
 #include "connector/turn.h"
 #include "sigstore/sigstore.h"
 #include "svc/svc_drain.h"
@@ -114,6 +116,10 @@ static void on_refresh(struct loop_timer *timer, void *ctx)
 
     svc_health_set(connector->health, "ledger", ready, why.text);
     svc_health_set_ready(connector->health, ready && !connector->draining);
+    metrics_measure(connector);
+    if (connector->refreshes % (PRUNE_EVERY_MS / CONNECTOR_REFRESH_MS) == 0 && ready) {
+        prune_run(connector);
+    }
     if (++connector->refreshes % (CONNECTOR_PRESENCE_EVERY_MS / CONNECTOR_REFRESH_MS) == 0) {
         presence_refresh(connector);
     }
@@ -194,6 +200,7 @@ static int run(struct connector *connector, struct err *err)
         rc = open_all(connector, err);
     }
     if (rc == 0) {
+        metrics_make();
         loop_timer_start(connector->loop, &connector->refresh, 0, on_refresh, connector);
         loop_run(connector->loop);
     }

@@ -12,6 +12,7 @@
 #include "connector/connector.h"
 #include "connector/link.h"
 #include "connector/mailbox.h"
+#include "connector/metrics.h"
 #include "connector/peers.h"
 #include "connector/records.h"
 #include "connector/turn.h"
@@ -330,8 +331,14 @@ void sender_ack(struct turn *turn, struct account *account, const struct wa_node
         input.kind = MESSAGE_IN_SEND_REJECTED;
         input.reason = reason;
         input.permanent = ack.error != 408 && ack.error != 429 && ack.error < 500;
+        metric_add(metrics.refused, 1);
     } else {
         input.at_ms = ack.time * 1000;
+        metric_add(metrics.acked, 1);
+    }
+    if (row->phase == ROW_WRITTEN) {
+        metric_observe_us(metrics.ack_seconds,
+                          (loop_now_ms(account->connector->loop) - row->written_ms) * 1000);
     }
     mailbox_decide(turn, account, row, &input);
 }
@@ -363,6 +370,7 @@ void sender_write(struct account *account)
             mailbox_set_phase(mailbox, row, ROW_WRITTEN);
             row->written_ms = loop_now_ms(account->connector->loop);
             link_send_packed(account, buf_bytes(&row->stanza));
+            metric_add(metrics.written, 1);
             crash_point("connector", "after.write");
         }
     }

@@ -7,6 +7,9 @@
 
 #include "base/mem.h"
 
+/* uthash's hash falls through its cases without saying so. */
+#pragma GCC diagnostic ignored "-Wimplicit-fallthrough"
+
 struct map_entry {
     UT_hash_handle hh;
     const char *key;

@@ -17,6 +17,7 @@
 enum {
     DEFAULT_SESSION_TIMEOUT_MS = 45000,
     DEFAULT_PREFETCH = 1000,
+    GROUP_MAX = 256,
     SLOT_BYTES_MAX = 1 << 20,  /* of unread records of a paused partition, and one record */
     READY_BYTES_MAX = 8 << 20, /* of unread records of all, and one record */
     TURN_MAX = 1000,           /* records fetched, and given, before the loop has its turn */
@@ -408,8 +409,9 @@ static int client_new(struct bus_consumer *consumer, const struct bus_consumer_o
     char session_ms[24];
     char heartbeat_ms[24];
     char bytes[24];
+    char group[GROUP_MAX];
     const struct bus_setting settings[] = {
-        {"group.id", consumer->is_group ? options->group : "kentongan-none"},
+        {"group.id", group},
         {"group.instance.id", consumer->is_group ? options->instance_id : NULL},
         {"partition.assignment.strategy", "range"},
         {"session.timeout.ms", session_ms},
@@ -432,6 +434,8 @@ static int client_new(struct bus_consumer *consumer, const struct bus_consumer_o
     rd_kafka_conf_t *conf;
     int rc;
 
+    (void)snprintf(group, sizeof(group), "%s%s", bus_topic_prefix(),
+                   consumer->is_group ? options->group : "kentongan-none");
     (void)snprintf(session_ms, sizeof(session_ms), "%" PRId64, session);
     (void)snprintf(heartbeat_ms, sizeof(heartbeat_ms), "%" PRId64, session / 10 + 1);
     (void)snprintf(bytes, sizeof(bytes), "%d", BUS_RECORD_MAX + 65536);

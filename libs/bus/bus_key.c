@@ -60,6 +60,7 @@ int32_t bus_partition(const char *session_uuid)
 
 enum { NAME_MAX_BYTES = 160 };
 
+static char topic_prefix[BUS_TOPIC_PREFIX_MAX];
 static char prefixed[TOPIC_COUNT][NAME_MAX_BYTES]; /* empty names while there is no prefix */
 
 int bus_set_topic_prefix(const char *prefix, struct err *err)
@@ -71,10 +72,16 @@ int bus_set_topic_prefix(const char *prefix, struct err *err)
                        "topic prefix \"%.80s\" has a forbidden character or over %d bytes", prefix,
                        BUS_TOPIC_PREFIX_MAX - 1);
     }
+    (void)snprintf(topic_prefix, sizeof(topic_prefix), "%s", prefix);
     for (int i = 0; i < TOPIC_COUNT; i++) {
         (void)snprintf(prefixed[i], sizeof(prefixed[i]), "%s%s", prefix, topics[i].name);
     }
     return 0;
+}
+
+const char *bus_topic_prefix(void)
+{
+    return topic_prefix;
 }
 
 const char *bus_topic_name(enum topic topic)

@@ -21,11 +21,12 @@ int32_t bus_partition(const char *session_uuid);
 
 enum { BUS_TOPIC_PREFIX_MAX = 64 }; /* bytes with the NUL */
 
-/* Put @prefix before the names of all topics in Kafka, so that installations, or tests, can share a
- * cluster. "" as at first. Before anything else of libs/bus is used. -ERR_INVALID: too long, or
- * with a character that no topic's name may have. */
+/* Put @prefix before the names of all topics and groups in Kafka, so that installations, or tests,
+ * can share a cluster. "" as at first. Before anything else of libs/bus is used. -ERR_INVALID: too
+ * long, or with a character that no topic's name may have. */
 NODISCARD int bus_set_topic_prefix(const char *prefix, struct err *err);
 
+const char *bus_topic_prefix(void);           /* "" at first */
 const char *bus_topic_name(enum topic topic); /* in Kafka, with the prefix */
 
 /* The topic of that name in Kafka, true; false when it is none of ours. */

@@ -89,7 +89,7 @@ static void take_entry(struct ledger_tx *tx, struct ledger_entry *entry)
     ledger->metrics.records++;
     if (entry->kind == LEDGER_ENTRY_GIVE && entry->record.position > 0) {
         slot->tx_position = entry->record.position;
-        slot->waiting_since_ms = 0;
+        slot->waiting_since_ms = slot->is_stuck ? slot->waiting_since_ms : 0;
     } else if (entry->place == LEDGER_PLACE_EARLY) {
         ledger->metrics.early_dropped++;
         if (slot->waiting_since_ms == 0) {

@@ -107,10 +107,12 @@ void loop_free(struct loop **loop)
     if (gone == NULL) {
         return;
     }
-    while (gone->n_working > 0) { /* a thread still holds what its work was given */
-        (void)uv_run(&gone->uv, UV_RUN_ONCE);
-    }
-    run_deferred(gone);
+    do { /* what is deferred may begin work, and a thread still holds what its work was given */
+        run_deferred(gone);
+        while (gone->n_working > 0) {
+            (void)uv_run(&gone->uv, UV_RUN_ONCE);
+        }
+    } while (gone->n_deferred > 0);
     loop_timers_done(gone);
     uv_close((uv_handle_t *)&gone->prepare, NULL);
     uv_close((uv_handle_t *)&gone->check, NULL);

@@ -60,6 +60,12 @@ void testkit_pg_open(struct testkit_pg *pg)
     pg->conn = connect_to(pg->conninfo);
 }
 
+void testkit_pg_reopen(struct testkit_pg *pg)
+{
+    PQfinish(pg->conn);
+    pg->conn = connect_to(pg->conninfo);
+}
+
 void testkit_pg_close(struct testkit_pg *pg)
 {
     char sql[128];

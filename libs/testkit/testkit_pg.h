@@ -16,7 +16,8 @@ struct testkit_pg {
 
 /* Make a database. Ends the process with a clear line when KENTONGAN_TEST_PG is not set. */
 void testkit_pg_open(struct testkit_pg *pg);
-void testkit_pg_close(struct testkit_pg *pg); /* drops it, whoever is connected */
+void testkit_pg_reopen(struct testkit_pg *pg); /* connects again, for when a test ended it */
+void testkit_pg_close(struct testkit_pg *pg);  /* drops it, whoever is connected */
 
 void testkit_pg_run(struct testkit_pg *pg, const char *sql); /* any number of statements */
 void testkit_pg_run_file(struct testkit_pg *pg, const char *path);

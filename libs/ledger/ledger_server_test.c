@@ -1,0 +1,656 @@
+/* Against a real PostgreSQL and Kafka: KENTONGAN_TEST_PG, KENTONGAN_TEST_KAFKA. One or two ledgers
+ * in this process; what needs processes that die is in ledger_crash_test.c. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bus/bus_key.h"
+#include "ledger/ledger_station.h"
+#include "ledger/ledger_tally.h"
+#include "loop/loop.h"
+#include "testkit/testkit.h"
+#include "testkit/testkit_pg.h"
+
+enum { WAIT_MS = 20000, SESSION_MS = 2500 };
+
+struct fixture {
+    struct testkit_pg db;
+    struct loop *loop;
+    struct station station;
+    struct tally a;
+    struct tally b;
+    /* what is waited for */
+    int64_t want;
+    struct tally *whose;
+};
+
+static const char *brokers(void)
+{
+    const char *text = getenv("KENTONGAN_TEST_KAFKA"); /* NOLINT(concurrency-mt-unsafe) */
+
+    if (text == NULL || text[0] == '\0') {
+        fail_msg("KENTONGAN_TEST_KAFKA is not set: this test needs a Kafka, see tests/run");
+    }
+    return text;
+}
+
+static int set_up(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+    struct err err = {0};
+
+    testkit_pg_open(&f->db);
+    testkit_pg_run_file(&f->db, MIGRATIONS "/include/ledger_tables.sql");
+    testkit_pg_run(&f->db, TALLY_SQL);
+    assert_int_equal(loop_new(&f->loop, NULL), 0);
+    if (station_open(&f->station, f->loop, brokers(), &err) < 0) {
+        fail_msg("%s", err.text);
+    }
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+
+    tally_close(&f->a);
+    tally_close(&f->b);
+    station_close(&f->station);
+    loop_free(&f->loop);
+    testkit_pg_close(&f->db);
+    free(f);
+    return 0;
+}
+
+static struct tally_options options(struct fixture *f, const char *instance)
+{
+    return (struct tally_options){
+        .conninfo = f->db.conninfo,
+        .brokers = brokers(),
+        .instance = instance,
+        .session_timeout_ms = SESSION_MS,
+    };
+}
+
+/* ---- waiting ---- */
+
+static void until(struct fixture *f, bool (*is_done)(void *ctx))
+{
+    if (loop_run_until(f->loop, is_done, f, WAIT_MS) != 1) {
+        fail_msg("waited in vain: applied %lld, committed %d, failed %d (%s), live %d",
+                 (long long)f->station.applied, f->a.committed, f->a.failed, f->a.why.text,
+                 f->a.ledger != NULL ? tally_live(f->a.ledger == NULL ? NULL : &f->a) : -1);
+    }
+}
+
+static bool is_a_live(void *ctx)
+{
+    struct fixture *f = ctx;
+
+    return tally_live(&f->a) == LEDGER_PARTITIONS && ledger_is_ready(f->a.ledger, NULL);
+}
+
+static bool are_both_live(void *ctx)
+{
+    struct fixture *f = ctx;
+
+    return tally_live(&f->a) + tally_live(&f->b) == LEDGER_PARTITIONS && tally_live(&f->b) > 0 &&
+           ledger_is_ready(f->a.ledger, NULL) && ledger_is_ready(f->b.ledger, NULL);
+}
+
+static bool has_applied(void *ctx)
+{
+    struct fixture *f = ctx;
+
+    return f->station.applied >= f->want;
+}
+
+static bool is_outbox_empty(void *ctx)
+{
+    struct fixture *f = ctx;
+
+    return testkit_pg_int(&f->db, "SELECT count(*) FROM outbox") == 0;
+}
+
+static bool has_seen(void *ctx)
+{
+    struct fixture *f = ctx;
+
+    return testkit_pg_int(&f->db, "SELECT count(*) FROM seen") >= f->want;
+}
+
+static bool has_failed(void *ctx)
+{
+    return ((struct fixture *)ctx)->a.failed > 0;
+}
+
+static bool has_handled(void *ctx) /* commands, by the offsets */
+{
+    struct fixture *f = ctx;
+
+    return testkit_pg_int(&f->db, "SELECT sum(greatest(next_offset, 0)) FROM input_offset "
+                                  "WHERE topic = 'wa.blast.cmd.v1'") >= f->want;
+}
+
+static void open_a(struct fixture *f)
+{
+    struct tally_options with = options(f, "tally-1");
+
+    assert_int_equal(tally_open(&f->a, f->loop, &with, NULL), 0);
+    until(f, is_a_live);
+}
+
+static void open_b(struct fixture *f)
+{
+    struct tally_options with = options(f, "tally-2");
+
+    assert_int_equal(tally_open(&f->b, f->loop, &with, NULL), 0);
+    until(f, are_both_live);
+}
+
+/* @n commands to each of two blasts in each partition. */
+static void send_round(struct fixture *f, int n)
+{
+    for (int i = 0; i < n; i++) {
+        for (int p = 0; p < LEDGER_PARTITIONS; p++) {
+            station_command(&f->station, station_id(p, 1).text, NULL);
+            station_command(&f->station, station_id(p, 2).text, NULL);
+        }
+    }
+    f->want += 2LL * n * LEDGER_PARTITIONS;
+}
+
+/* Everything that was asked for happened once, in order, and the tables agree with the log. */
+static void check_all(struct fixture *f)
+{
+    until(f, has_applied);
+    assert_int_equal(f->station.applied, f->want);
+    assert_int_equal(f->station.broken, 0);
+    assert_int_equal(testkit_pg_int(&f->db, "SELECT sum(n)::bigint FROM tally"), f->want);
+    until(f, is_outbox_empty);
+}
+
+/* ---- L1, L2, L3 ---- */
+
+static void l1_positions_have_no_gaps_and_follow_the_order_of_commits(void **state)
+{
+    struct fixture *f = *state;
+
+    open_a(f);
+    send_round(f, 40);
+    check_all(f);
+    assert_int_equal(f->station.repeats, 0);
+    assert_int_equal(f->station.early, 0);
+    for (int p = 0; p < LEDGER_PARTITIONS; p++) {
+        assert_int_equal(f->station.last[p], 80);
+    }
+    assert_int_equal(testkit_pg_int(&f->db, "SELECT min(next_position) FROM output_position "
+                                            "WHERE topic = 'wa.blast.events.v1'"),
+                     81);
+}
+
+/* A position that somebody else took shows in the compare-and-set: the turn is undone and done
+ * again with the counter as it stands. */
+static void l1_a_counter_in_memory_is_never_trusted(void **state)
+{
+    struct fixture *f = *state;
+
+    open_a(f);
+    send_round(f, 1);
+    check_all(f);
+    testkit_pg_run(&f->db,
+                   "BEGIN;"
+                   "INSERT INTO outbox SELECT topic, partition, next_position, key, value FROM "
+                   "output_position JOIN LATERAL (SELECT 'x' AS key, '\\x00'::bytea AS value) v "
+                   "ON true WHERE topic = 'wa.blast.events.v1' AND partition = 0;"
+                   "UPDATE output_position SET next_position = next_position + 1 "
+                   "WHERE topic = 'wa.blast.events.v1' AND partition = 0;"
+                   "DELETE FROM outbox; COMMIT");
+    station_command(&f->station, station_id(0, 1).text, NULL);
+    until(f, has_failed);
+    assert_int_equal(f->a.why.code, -ERR_CONFLICT);
+    assert_int_equal(f->a.resets[LEDGER_RESET_FAILED], 1);
+    f->want = 13;
+    (void)snprintf(f->a.own_id, sizeof(f->a.own_id), "%s", station_id(0, 1).text);
+    assert_int_equal(loop_run_until(f->loop, is_outbox_empty, f, WAIT_MS), 1);
+    while (testkit_pg_int(&f->db, "SELECT sum(n)::bigint FROM tally") < 13) {
+        assert_int_equal(loop_run_until(f->loop, has_applied, f, 50), 0);
+    }
+    assert_int_equal(testkit_pg_int(&f->db, "SELECT next_position FROM output_position WHERE "
+                                            "topic = 'wa.blast.events.v1' AND partition = 0"),
+                     5);
+}
+
+static void l1_l2_every_transaction_waits_for_the_owner_row_exclusively(void **state)
+{
+    struct fixture *f = *state;
+
+    open_a(f);
+    testkit_pg_run(&f->db, "BEGIN; SELECT * FROM partition_owner WHERE partition = 3 FOR SHARE");
+    station_command(&f->station, station_id(3, 1).text, NULL);
+    f->want = 1;
+    assert_int_equal(loop_run_until(f->loop, has_applied, f, 400), 0);
+    testkit_pg_run(&f->db, "COMMIT");
+    check_all(f);
+    assert_int_equal(f->a.failed, 0);
+}
+
+static void l3_rows_leave_the_outbox_only_when_they_are_in_the_log(void **state)
+{
+    struct fixture *f = *state;
+    struct tally_options with = options(f, "tally-1");
+
+    with.relay_bytes_max = 2000; /* so that most rows are read from the table again */
+    assert_int_equal(tally_open(&f->a, f->loop, &with, NULL), 0);
+    until(f, is_a_live);
+    send_round(f, 60);
+    check_all(f);
+    assert_int_equal(f->station.early, 0);
+}
+
+static void l3_a_record_too_large_is_refused_before_the_commit(void **state)
+{
+    struct fixture *f = *state;
+
+    open_a(f);
+    (void)snprintf(f->a.own_id, sizeof(f->a.own_id), "%s", station_id(0, 1).text);
+    f->a.own_events = 600; /* more than one turn holds */
+    ledger_want_turn(f->a.ledger);
+    f->want = 500;
+    until(f, has_applied);
+    assert_int_equal(f->a.own_events, 100);
+    ledger_want_turn(f->a.ledger);
+    f->want = 600;
+    check_all(f);
+}
+
+/* ---- L4 ---- */
+
+static void l4_events_are_applied_once_by_position(void **state)
+{
+    static const int64_t log[] = {1, 2, 2, 1, 4, 3, 4, 5, 3};
+    struct fixture *f = *state;
+    struct ledger_metrics metrics;
+
+    for (size_t i = 0; i < sizeof(log) / sizeof(log[0]); i++) {
+        station_event(&f->station, TOPIC_SESSION_EVENTS, station_id(2, 1).text, log[i]);
+    }
+    open_a(f);
+    f->want = 5;
+    until(f, has_seen);
+    ledger_metrics(f->a.ledger, &metrics);
+    assert_int_equal(metrics.waiting_ms, 0);
+    assert_int_equal(testkit_pg_int(&f->db, "SELECT max(position) FROM seen"), 5);
+    assert_int_equal(f->a.failed, 0);
+}
+
+static bool is_waiting(void *ctx)
+{
+    struct ledger_metrics metrics;
+
+    ledger_metrics(((struct fixture *)ctx)->a.ledger, &metrics);
+    return metrics.waiting_ms > 100;
+}
+
+static void l4_a_wait_for_a_missing_position_shows(void **state)
+{
+    struct fixture *f = *state;
+
+    open_a(f);
+    station_event(&f->station, TOPIC_SESSION_EVENTS, station_id(2, 1).text, 1);
+    station_event(&f->station, TOPIC_SESSION_EVENTS, station_id(2, 1).text, 3);
+    until(f, is_waiting);
+    assert_int_equal(testkit_pg_int(&f->db, "SELECT count(*) FROM seen"), 1);
+    station_event(&f->station, TOPIC_SESSION_EVENTS, station_id(2, 1).text, 2);
+    station_event(&f->station, TOPIC_SESSION_EVENTS, station_id(2, 1).text, 3);
+    f->want = 3;
+    until(f, has_seen);
+    assert_false(is_waiting(f));
+}
+
+static void l4_a_new_reader_of_a_limited_log_begins_with_the_first_it_finds(void **state)
+{
+    struct fixture *f = *state;
+
+    for (int64_t position = 900; position < 905; position++) {
+        station_event(&f->station, TOPIC_WEBHOOK_EVENTS, station_id(1, 1).text, position);
+    }
+    open_a(f);
+    f->want = 5;
+    until(f, has_seen);
+    assert_int_equal(testkit_pg_int(&f->db, "SELECT min(position) FROM seen"), 900);
+    assert_int_equal(testkit_pg_int(&f->db, "SELECT last_position FROM input_offset WHERE "
+                                            "topic = 'wa.webhook.events.v1' AND partition = 1"),
+                     904);
+}
+
+/* ---- L5, L6 ---- */
+
+/* The old owner commits while the new one waits for the row: what it wrote must be in the state
+ * that is loaded. */
+static void l5_a_take_over_sees_what_the_old_owner_committed_last(void **state)
+{
+    struct fixture *f = *state;
+    struct tally_options with = options(f, "tally-1");
+    char sql[512];
+
+    testkit_pg_run(&f->db, "INSERT INTO partition_owner VALUES ('tally', 4, 7, 'old')");
+    (void)snprintf(sql, sizeof(sql),
+                   "BEGIN; SELECT * FROM partition_owner WHERE partition = 4 FOR UPDATE; "
+                   "INSERT INTO tally VALUES ('%s', 4, 10)",
+                   station_id(4, 1).text);
+    testkit_pg_run(&f->db, sql);
+    assert_int_equal(tally_open(&f->a, f->loop, &with, NULL), 0);
+    assert_int_equal(loop_run_until(f->loop, is_a_live, f, 700), 0);
+    testkit_pg_run(&f->db, "COMMIT");
+    until(f, is_a_live);
+    assert_int_equal(ledger_epoch(f->a.ledger, 4), 8);
+    assert_int_equal(f->a.n_rows, 1);
+    assert_int_equal(f->a.rows[0].n, 10);
+}
+
+/* The server's time-outs do not see a client that stopped in the middle of sending: it is active.
+ */
+static void l6_an_owner_that_stopped_holding_the_row_is_ended(void **state)
+{
+    struct fixture *f = *state;
+
+    testkit_pg_run(&f->db, "INSERT INTO partition_owner VALUES ('tally', 4, 7, 'old')");
+    testkit_pg_run(&f->db, "BEGIN; SELECT * FROM partition_owner WHERE partition = 4 FOR UPDATE");
+    open_a(f); /* after one lock time-out */
+    assert_int_equal(ledger_epoch(f->a.ledger, 4), 8);
+    testkit_pg_reopen(&f->db); /* the connection was ended */
+}
+
+/* ---- L7: outcomes ---- */
+
+static void kill_at_commit(struct fixture *f)
+{
+    testkit_pg_run(&f->db, "CREATE FUNCTION dies() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+                           "PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$;"
+                           "CREATE CONSTRAINT TRIGGER x AFTER INSERT OR UPDATE ON tally "
+                           "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION dies()");
+}
+
+static void l7_an_unknown_outcome_is_looked_up_before_anything_else(void **state)
+{
+    struct fixture *f = *state;
+    struct ledger_metrics metrics;
+
+    open_a(f);
+    send_round(f, 1);
+    check_all(f);
+    kill_at_commit(f);
+    station_command(&f->station, station_id(0, 1).text, NULL);
+    f->want++;
+    until(f, has_failed);
+    ledger_metrics(f->a.ledger, &metrics);
+    assert_int_equal(metrics.turns_unknown, 1);
+    assert_int_equal(f->a.why.code, -ERR_UNCERTAIN);
+    testkit_pg_run(&f->db, "DROP TRIGGER x ON tally");
+    check_all(f);
+    assert_true(f->a.resets[LEDGER_RESET_FAILED] > 0);
+}
+
+static void l7_a_failed_turn_is_done_again_from_what_is_committed(void **state)
+{
+    struct fixture *f = *state;
+
+    open_a(f);
+    (void)snprintf(f->a.own_id, sizeof(f->a.own_id), "%s", station_id(0, 1).text);
+    f->a.refuse_turns = 3;
+    send_round(f, 5);
+    check_all(f);
+    assert_int_equal(f->a.failed, 3);
+}
+
+/* ---- L8, S8 ---- */
+
+static bool is_fenced(void *ctx)
+{
+    return ((struct fixture *)ctx)->a.resets[LEDGER_RESET_FENCED] > 0;
+}
+
+static bool is_locked_out(void *ctx)
+{
+    return testkit_pg_int(&((struct fixture *)ctx)->db,
+                          "SELECT count(*) FROM pg_locks WHERE NOT granted") > 0;
+}
+
+static void l8_a_fenced_instance_takes_over_again_only_after_a_new_assignment(void **state)
+{
+    struct fixture *f = *state;
+    struct ledger_metrics metrics;
+    int takes;
+
+    open_a(f);
+    takes = f->a.takes[5];
+    testkit_pg_run(&f->db,
+                   "BEGIN; UPDATE partition_owner SET epoch = epoch + 1 WHERE partition = 5");
+    station_command(&f->station, station_id(5, 1).text, NULL);
+    f->want++;
+    until(f, is_locked_out);
+    testkit_pg_run(&f->db, "COMMIT");
+    until(f, is_fenced);
+    assert_int_equal(f->a.why.code, -ERR_FENCED);
+    assert_int_equal(loop_run_until(f->loop, has_applied, f, 1000), 0);
+    assert_int_equal(f->a.takes[5], takes);
+    ledger_metrics(f->a.ledger, &metrics);
+    assert_int_equal(metrics.phases[5], LEDGER_FENCED);
+    assert_int_equal(metrics.phases[4], LEDGER_LIVE);
+    open_b(f); /* makes a new assignment */
+    check_all(f);
+}
+
+static void l8_an_idle_owner_learns_from_its_heartbeat_that_it_is_none(void **state)
+{
+    struct fixture *f = *state;
+
+    open_a(f);
+    testkit_pg_run(&f->db, "UPDATE partition_owner SET epoch = epoch + 1 WHERE partition = 5");
+    until(f, is_fenced);
+    assert_int_equal(tally_live(&f->a), LEDGER_PARTITIONS - 1);
+}
+
+static void l8_s8_two_instances_share_and_state_outlives_a_revoke(void **state)
+{
+    struct fixture *f = *state;
+    int kept;
+
+    open_a(f);
+    send_round(f, 3);
+    check_all(f);
+    assert_int_equal(tally_takes(&f->a), LEDGER_PARTITIONS);
+    open_b(f);
+    kept = tally_live(&f->a);
+    assert_int_equal(tally_returns(&f->a), kept); /* no state was read again */
+    assert_int_equal(tally_takes(&f->a), LEDGER_PARTITIONS);
+    assert_int_equal(tally_takes(&f->b), LEDGER_PARTITIONS - kept);
+    for (int p = 0; p < LEDGER_PARTITIONS; p++) { /* events come to whoever has the commands */
+        station_event(&f->station, TOPIC_SESSION_EVENTS, station_id(p, 1).text, 1);
+        assert_int_not_equal(ledger_is_live(f->a.ledger, p), ledger_is_live(f->b.ledger, p));
+    }
+    send_round(f, 3);
+    check_all(f);
+    f->want = LEDGER_PARTITIONS;
+    until(f, has_seen);
+}
+
+/* ---- L9 ---- */
+
+static void l9_a_turn_holds_at_most_500_events(void **state)
+{
+    struct fixture *f = *state;
+
+    for (int i = 0; i < 100; i++) {
+        station_command(&f->station, station_id(0, 1).text, NULL);
+    }
+    f->a.events_per_command = 15;
+    open_a(f);
+    f->want = 1500;
+    check_all(f);
+    assert_true(f->a.turn_events <= LEDGER_EVENTS_MAX);
+    assert_true(f->a.turn_events > LEDGER_EVENTS_MAX / 2);
+    assert_int_equal(f->a.limit_hits, 0);
+}
+
+/* ---- O1, dead letters, bounds, reading within a turn, draining ---- */
+
+static void o1_a_repeated_command_gets_the_first_answer(void **state)
+{
+    struct fixture *f = *state;
+    struct uuid id = station_id(0, 1);
+    struct uuid command = uuid_v5("command");
+
+    station_command(&f->station, id.text, command.text); /* twice in one turn */
+    station_command(&f->station, id.text, command.text);
+    open_a(f);
+    f->want = 2;
+    until(f, has_handled);
+    station_command(&f->station, id.text, NULL);
+    station_command(&f->station, id.text, command.text); /* and later */
+    f->want = 4;
+    until(f, has_handled);
+    assert_int_equal(f->a.n_replies, 4);
+    assert_string_equal(f->a.replies[0].verdict, "{\"n\":1}");
+    assert_string_equal(f->a.replies[1].verdict, "{\"n\":1}");
+    assert_string_equal(f->a.replies[3].command_id, command.text);
+    assert_string_equal(f->a.replies[3].verdict, "{\"n\":1}");
+    f->want = 2;
+    check_all(f);
+    tally_close(&f->a); /* and by another process */
+    f->a = (struct tally){0};
+    station_command(&f->station, id.text, command.text);
+    open_a(f);
+    f->want = 5;
+    until(f, has_handled);
+    assert_string_equal(tally_verdict(&f->a, command.text), "{\"n\":1}");
+    assert_int_equal(f->a.commands, 0);
+}
+
+static bool has_dead(void *ctx)
+{
+    struct fixture *f = ctx;
+
+    return f->station.dead >= f->want;
+}
+
+static void a_record_that_cannot_be_read_is_a_dead_letter_and_the_next_goes_on(void **state)
+{
+    struct fixture *f = *state;
+    struct uuid id = station_id(3, 1);
+
+    station_bytes(&f->station, TOPIC_BLAST_CMD, id.text, "nothing of the sort");
+    station_command(&f->station, id.text, NULL);
+    station_bytes(&f->station, TOPIC_SESSION_EVENTS, id.text, "");
+    station_event(&f->station, TOPIC_SESSION_EVENTS, id.text, 1);
+    open_a(f);
+    f->want = 2;
+    until(f, has_dead);
+    assert_true(strlen(f->station.reason) > 0);
+    f->want = 1;
+    until(f, has_seen);
+    check_all(f);
+}
+
+static void an_event_of_a_newer_schema_stops_its_partition_and_nothing_else(void **state)
+{
+    struct fixture *f = *state;
+    struct uuid id = station_id(3, 1);
+    struct bytes wire = {(const uint8_t *)"\0\0\x0f\xff\xff"
+                                          "abc",
+                         8};
+
+    station_event(&f->station, TOPIC_SESSION_EVENTS, id.text, 1);
+    station_wire(&f->station, TOPIC_SESSION_EVENTS, id.text, wire);
+    station_event(&f->station, TOPIC_SESSION_EVENTS, id.text, 3);
+    open_a(f);
+    until(f, is_waiting);
+    station_command(&f->station, id.text, NULL);
+    f->want = 1;
+    check_all(f);
+    assert_int_equal(testkit_pg_int(&f->db, "SELECT next_offset FROM input_offset WHERE "
+                                            "topic = 'wa.session.events.v1' AND partition = 3"),
+                     1);
+    assert_int_equal(f->station.dead, 0);
+}
+
+static void input_is_bounded_and_all_of_it_comes(void **state)
+{
+    struct fixture *f = *state;
+    struct tally_options with = options(f, "tally-1");
+
+    send_round(f, 100);
+    with.buffer_records_max = 10;
+    assert_int_equal(tally_open(&f->a, f->loop, &with, NULL), 0);
+    until(f, is_a_live);
+    check_all(f);
+}
+
+static void a_service_may_read_within_the_transaction(void **state)
+{
+    struct fixture *f = *state;
+
+    f->a.asks = true;
+    open_a(f);
+    send_round(f, 5);
+    check_all(f);
+}
+
+static void on_drained(void *ctx)
+{
+    ((struct fixture *)ctx)->a.drained++;
+}
+
+static bool is_drained(void *ctx)
+{
+    return ((struct fixture *)ctx)->a.drained > 0;
+}
+
+static void draining_leaves_an_empty_outbox_and_the_rest_for_the_next(void **state)
+{
+    struct fixture *f = *state;
+
+    open_a(f);
+    send_round(f, 20);
+    ledger_drain(f->a.ledger, 5000, on_drained, f);
+    until(f, is_drained);
+    assert_int_equal(testkit_pg_int(&f->db, "SELECT count(*) FROM outbox"), 0);
+    tally_close(&f->a);
+    f->a = (struct tally){0};
+    open_a(f);
+    check_all(f);
+}
+
+#define SERVER_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SERVER_TEST(l1_positions_have_no_gaps_and_follow_the_order_of_commits),
+        SERVER_TEST(l1_a_counter_in_memory_is_never_trusted),
+        SERVER_TEST(l1_l2_every_transaction_waits_for_the_owner_row_exclusively),
+        SERVER_TEST(l3_rows_leave_the_outbox_only_when_they_are_in_the_log),
+        SERVER_TEST(l3_a_record_too_large_is_refused_before_the_commit),
+        SERVER_TEST(l4_events_are_applied_once_by_position),
+        SERVER_TEST(l4_a_wait_for_a_missing_position_shows),
+        SERVER_TEST(l4_a_new_reader_of_a_limited_log_begins_with_the_first_it_finds),
+        SERVER_TEST(l5_a_take_over_sees_what_the_old_owner_committed_last),
+        SERVER_TEST(l6_an_owner_that_stopped_holding_the_row_is_ended),
+        SERVER_TEST(l7_an_unknown_outcome_is_looked_up_before_anything_else),
+        SERVER_TEST(l7_a_failed_turn_is_done_again_from_what_is_committed),
+        SERVER_TEST(l8_a_fenced_instance_takes_over_again_only_after_a_new_assignment),
+        SERVER_TEST(l8_an_idle_owner_learns_from_its_heartbeat_that_it_is_none),
+        SERVER_TEST(l8_s8_two_instances_share_and_state_outlives_a_revoke),
+        SERVER_TEST(l9_a_turn_holds_at_most_500_events),
+        SERVER_TEST(o1_a_repeated_command_gets_the_first_answer),
+        SERVER_TEST(a_record_that_cannot_be_read_is_a_dead_letter_and_the_next_goes_on),
+        SERVER_TEST(an_event_of_a_newer_schema_stops_its_partition_and_nothing_else),
+        SERVER_TEST(input_is_bounded_and_all_of_it_comes),
+        SERVER_TEST(a_service_may_read_within_the_transaction),
+        SERVER_TEST(draining_leaves_an_empty_outbox_and_the_rest_for_the_next),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -197,16 +197,6 @@ CREATE TABLE proj.events (
 );
 CREATE INDEX events_occurred ON proj.events USING brin (occurred_at);
 
--- Records that could not be applied; the bytes as they came.
-CREATE TABLE proj.parked (
-    topic      text NOT NULL,
-    partition  integer NOT NULL,
-    log_offset bigint NOT NULL,
-    reason     text NOT NULL,
-    value      bytea,
-    PRIMARY KEY (topic, partition, log_offset)
-);
-
 -- Every outbound message of every blast that exists, and every direct one. What a member means is in one
 -- place: a recipient is PENDING until a message event, a skip or a cancellation says otherwise; a message
 -- that expired before it was written has gone back to its blast.
@@ -262,7 +252,7 @@ WHERE m.blast_id IS NULL;
 COMMENT ON VIEW proj.messages IS 'outbound messages with their present status: PENDING, DISPATCHED, SENT, DELIVERED, READ, FAILED, SKIPPED, CANCELLED';
 
 -- Grants come by default (schemas). Keys and tokens are no business of a dashboard, sealed or not.
-REVOKE SELECT ON proj.sessions, proj.parked FROM dashboard;
+REVOKE SELECT ON proj.sessions FROM dashboard;
 GRANT SELECT (uuid, id, session_key, user_id, name, position, declared_phone, phone, jid, lid, push_name, platform,
               registered, display_name, profile_picture, metadata, state, desired_online, linked, connected,
               logged_in, is_active, connection_quality, events, webhook_url, disconnect_reason, last_login,

@@ -1,0 +1,5 @@
+BEGIN;
+
+DROP SCHEMA proj_tools CASCADE;
+
+COMMIT;

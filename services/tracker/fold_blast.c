@@ -131,7 +131,7 @@ void fold_blast_add(struct projection *p, const struct blast_event *event)
         row->estimated_completion = row->started_at = row->paused_at = row->resumed_at = TABLE_NULL;
         row->completed_at = row->stopped_at = row->failed_at = row->deleted_at = TABLE_NULL;
     }
-    *(const struct blast_event **)rows_add(&p->blast_events, p->arena, sizeof(event)) = event;
+    *(const struct blast_event **)rows_add(&p->blast_events, p->arena, sizeof(void *)) = event;
     add_recipients(p, event);
 }
 

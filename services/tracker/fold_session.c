@@ -78,7 +78,7 @@ void fold_session_add(struct projection *p, const struct session_event *event)
         row->created_at = event->occurred_at;
         row->last_login = row->last_seen = row->last_activity = row->deleted_at = TABLE_NULL;
     }
-    *(const struct session_event **)rows_add(&p->session_events, p->arena, sizeof(event)) = event;
+    *(const struct session_event **)rows_add(&p->session_events, p->arena, sizeof(void *)) = event;
 }
 
 static const char *joined(struct arena *arena, uint32_t set)

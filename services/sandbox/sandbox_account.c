@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "sandbox_internal.h"
+#include "sandbox/sandbox_internal.h"
 #include "wa/wa_adv.h"
 
 enum { NUMBER_DIGITS_MIN = 7, NUMBER_DIGITS_MAX = 15 };
@@ -246,6 +246,11 @@ void sandbox_account_rename(struct sandbox_account *account, const char *name)
 }
 
 struct sandbox_behaviour *sandbox_account_behaviour(struct sandbox_account *account)
+{
+    return &account->behaviour;
+}
+
+const struct sandbox_behaviour *sandbox_account_behaviour_of(const struct sandbox_account *account)
 {
     return &account->behaviour;
 }

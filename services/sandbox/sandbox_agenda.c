@@ -1,4 +1,4 @@
-#include "sandbox_agenda.h"
+#include "sandbox/sandbox_agenda.h"
 
 #include <stdlib.h>
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sandbox_internal.h"
+#include "sandbox/sandbox_internal.h"
 #include "sigstore/sigstore_wire.h"
 #include "wa/wa_iq.h"
 

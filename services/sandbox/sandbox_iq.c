@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sandbox_internal.h"
+#include "sandbox/sandbox_internal.h"
 #include "wa/wa_iq.h"
 
 typedef void iq_cb(struct sandbox_conn *conn, const struct wa_node *iq);

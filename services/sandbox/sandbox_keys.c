@@ -1,7 +1,7 @@
 /* Prekeys: what companions upload, and the bundles of whoever is to be written to. */
 #include <string.h>
 
-#include "sandbox_internal.h"
+#include "sandbox/sandbox_internal.h"
 #include "wa/wa_iq.h"
 
 /* Keep what @upload brings; the same id again overwrites. */

@@ -1,4 +1,4 @@
-#include "sandbox_ledger.h"
+#include "sandbox/sandbox_ledger.h"
 
 #include <stdio.h>
 #include <stdlib.h>

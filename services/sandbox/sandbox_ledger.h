@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "sandbox_map.h"
+#include "sandbox/sandbox_map.h"
 
 enum {
     SANDBOX_LEDGER_ENTRIES_MAX = 500000, /* later ones are only counted */

@@ -1,7 +1,7 @@
 /* Login of a companion, and the ends of its connection. */
 #include <string.h>
 
-#include "sandbox_internal.h"
+#include "sandbox/sandbox_internal.h"
 
 static void on_silence(void *ctx)
 {

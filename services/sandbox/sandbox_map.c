@@ -1,4 +1,4 @@
-#include "sandbox_map.h"
+#include "sandbox/sandbox_map.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "adv.pb-c.h"
-#include "sandbox_internal.h"
+#include "sandbox/sandbox_internal.h"
 #include "wa/wa_ack.h"
 #include "wa/wa_message.h"
 #include "wa/wa_proto.h"

@@ -1,7 +1,7 @@
 /* What the server tells by itself: changed devices, prekeys that run out, who is about. */
 #include <string.h>
 
-#include "sandbox_internal.h"
+#include "sandbox/sandbox_internal.h"
 
 /* `<notification type= from= id= t=>` */
 static struct wa_node *notification(struct sandbox_world *world, const char *type,

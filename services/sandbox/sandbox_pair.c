@@ -4,7 +4,7 @@
 
 #include "adv.pb-c.h"
 #include "base/text.h"
-#include "sandbox_internal.h"
+#include "sandbox/sandbox_internal.h"
 #include "wa/wa_adv.h"
 #include "wa/wa_iq.h"
 #include "wa/wa_proto.h"

@@ -2,9 +2,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "sandbox_agenda.h"
-#include "sandbox_ledger.h"
-#include "sandbox_map.h"
+#include "sandbox/sandbox_agenda.h"
+#include "sandbox/sandbox_ledger.h"
+#include "sandbox/sandbox_map.h"
 #include "testkit/testkit.h"
 
 enum { KEYS = 5000 };

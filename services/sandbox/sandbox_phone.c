@@ -1,6 +1,6 @@
 /* A phone reads: decrypts with real Signal sessions, checks what it finds, and answers as it was
  * told to. Everything it sends goes out later, from the agenda. */
-#include "sandbox_phone.h"
+#include "sandbox/sandbox_phone.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 #ifndef SANDBOX_SANDBOX_PHONE_H
 #define SANDBOX_SANDBOX_PHONE_H
 
-#include "sandbox_internal.h"
+#include "sandbox/sandbox_internal.h"
 #include "wa/wa_body.h"
 #include "wa/wa_message.h"
 #include "wa/wa_receipt.h"

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "sandbox_phone.h"
+#include "sandbox/sandbox_phone.h"
 
 enum {
     ID_BYTES = 16,
@@ -187,6 +187,19 @@ int sandbox_account_send(struct sandbox_account *account, const char *to, const 
     send_text(account->phone, written);
     sandbox_leave(account->world);
     return 0;
+}
+
+bool sandbox_account_written(const struct sandbox_account *account, const char *id,
+                             struct sandbox_written_view *out)
+{
+    const struct sandbox_written *written =
+        account->phone == NULL ? NULL : sandbox_map_find(&account->phone->written, id);
+
+    if (written == NULL) {
+        return false;
+    }
+    *out = (struct sandbox_written_view){written->to->number, written->delivered, written->read};
+    return true;
 }
 
 /* ---- once more ---- */

@@ -1,5 +1,5 @@
 /* Receipts on their way from one device to those who want to know. */
-#include "sandbox_internal.h"
+#include "sandbox/sandbox_internal.h"
 #include "wa/wa_ack.h"
 #include "wa/wa_receipt.h"
 

@@ -1,4 +1,4 @@
-#include "sandbox_tester.h"
+#include "sandbox/sandbox_tester.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -8,7 +8,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
-#include "sandbox_world.h"
+#include "sandbox/sandbox_world.h"
 #include "sigstore/sigstore.h"
 #include "wa/wa_client.h"
 #include "wa/wa_creds.h"

@@ -1,7 +1,7 @@
 /* usync: who is there, with which devices and which hidden id. */
 #include <string.h>
 
-#include "sandbox_internal.h"
+#include "sandbox/sandbox_internal.h"
 #include "wa/wa_iq.h"
 #include "wa/wa_usync.h"
 

@@ -1,9 +1,9 @@
-#include "sandbox_world.h"
+#include "sandbox/sandbox_world.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "sandbox_internal.h"
+#include "sandbox/sandbox_internal.h"
 #include "wa/wa_cert.h"
 #include "wa/wa_proto.h"
 

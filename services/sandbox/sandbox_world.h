@@ -17,7 +17,7 @@
 #include "base/attr.h"
 #include "base/mem.h"
 #include "crypto/crypto.h"
-#include "sandbox_ledger.h"
+#include "sandbox/sandbox_ledger.h"
 
 struct err;
 struct sandbox_account;
@@ -118,6 +118,7 @@ const char *sandbox_account_lid(const struct sandbox_account *account);
 const char *sandbox_account_name(const struct sandbox_account *account);
 void sandbox_account_rename(struct sandbox_account *account, const char *name);
 struct sandbox_behaviour *sandbox_account_behaviour(struct sandbox_account *account);
+const struct sandbox_behaviour *sandbox_account_behaviour_of(const struct sandbox_account *account);
 
 /* Offline: what comes is queued. Online again: the queue is worked off. */
 void sandbox_account_set_online(struct sandbox_account *account, bool online);
@@ -127,6 +128,15 @@ bool sandbox_account_is_online(const struct sandbox_account *account);
  *   -ERR_NOT_FOUND  there is no such account      -ERR_INVALID  empty or not UTF-8 */
 NODISCARD int sandbox_account_send(struct sandbox_account *account, const char *to,
                                    const char *text, char id[SANDBOX_ID_MAX], struct err *err);
+
+/* What became of a message that the phone wrote. False: it wrote none with @id, or long ago. */
+struct sandbox_written_view {
+    const char *to;
+    uint32_t delivered; /* devices that said so */
+    uint32_t read;
+};
+bool sandbox_account_written(const struct sandbox_account *account, const char *id,
+                             struct sandbox_written_view *out);
 
 /* The phone of @account (NULL: a new one) scans the QR code whose text is @qr. Gives the account.
  *   -ERR_INVALID    not a QR code of ours

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "sandbox_tester.h"
+#include "sandbox/sandbox_tester.h"
 #include "testkit/testkit.h"
 #include "wa/wa_iq.h"
 #include "wa/wa_receipt.h"

@@ -1,0 +1,32 @@
+/* sandbox_net: puts a world on websockets and on the machine's clock. */
+#ifndef SANDBOX_SANDBOX_NET_H
+#define SANDBOX_SANDBOX_NET_H
+
+#include <stdint.h>
+
+#include "base/attr.h"
+
+struct err;
+struct loop;
+struct sandbox_net;
+struct sandbox_world;
+struct ws_tls;
+
+struct sandbox_net_config {
+    const char *address;      /* numeric */
+    uint16_t port;            /* 0: any, see sandbox_net_port */
+    const struct ws_tls *tls; /* NULL: plain; must outlive it */
+};
+
+/* Listen. Borrows @world until sandbox_net_close. Gives *@out. -ERR_EXTERNAL: the port is taken. */
+NODISCARD int sandbox_net_new(struct loop *loop, struct sandbox_world *world,
+                              const struct sandbox_net_config *config, struct sandbox_net **out,
+                              struct err *err);
+uint16_t sandbox_net_port(const struct sandbox_net *net);
+
+/* Something was done to the world by others: the clock goes on, and the next deadline is watched.
+ * The first call also moves the world's clock to now. */
+void sandbox_net_touch(struct sandbox_net *net);
+void sandbox_net_close(struct sandbox_net **net); /* cuts all connections */
+
+#endif

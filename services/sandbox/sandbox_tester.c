@@ -58,6 +58,21 @@ static void on_client_send(void *ctx, struct bytes message)
     push(&tester->to_world, &tester->n_to_world, message);
 }
 
+/* Does the socket live long enough for @message? */
+static bool survives(struct tester *tester, struct bytes message)
+{
+    if (!tester->will_cut) {
+        return true;
+    }
+    if (message.n > tester->bytes_left) {
+        tester->will_cut = false;
+        tester_cut(tester);
+        return false;
+    }
+    tester->bytes_left -= message.n;
+    return true;
+}
+
 /* Take all of one direction and give it on. */
 static void carry(struct tester *tester, bool to_world)
 {
@@ -71,7 +86,7 @@ static void carry(struct tester *tester, bool to_world)
         tester->to_client = NULL;
         tester->n_to_client = 0;
     }
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && survives(tester, buf_bytes(&queue[i])); i++) {
         if (to_world && tester->conn != NULL) {
             sandbox_conn_receive(tester->conn, buf_bytes(&queue[i]));
         } else if (!to_world && tester->client != NULL) {
@@ -459,6 +474,13 @@ static struct wa_node *build(struct tester *tester, const struct wa_jid *to, con
     buf_done(&plain);
     buf_done(&wrapped);
     return wa_message_sent_build(&tester->arena, &message);
+}
+
+struct wa_node *tester_make(struct tester *tester, const char *number, const char *text)
+{
+    struct wa_jid to = wa_jid_make(WA_SERVER_PN, number, 0);
+
+    return build(tester, &to, text);
 }
 
 const char *tester_send(struct tester *tester, const char *number, const char *text)

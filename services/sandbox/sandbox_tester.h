@@ -48,6 +48,8 @@ struct tester {
     struct buf *to_client;
     size_t n_to_client;
     bool was_closed; /* by the world */
+    bool will_cut;   /* the socket goes when bytes_left are used up, both ways together */
+    size_t bytes_left;
 
     char qr[SANDBOX_QR_MAX];
     enum wa_end ended; /* meaningful when has_ended */
@@ -80,6 +82,8 @@ struct sandbox_account *tester_pair(struct tester *tester, struct sandbox_accoun
 void tester_request(struct tester *tester, struct wa_node *iq);
 /* Write @text to @number as a client does: usync, bundles, ciphertexts. Gives the id. */
 const char *tester_send(struct tester *tester, const char *number, const char *text);
+/* The same without sending it: what a client keeps, to send and to send again. In the arena. */
+struct wa_node *tester_make(struct tester *tester, const char *number, const char *text);
 /* The same for the devices of @asker alone, as answer to its retry receipt @node. */
 void tester_send_again(struct tester *tester, const struct wa_node *retry, const char *text);
 void tester_send_node(struct tester *tester, const struct wa_node *node); /* anything */

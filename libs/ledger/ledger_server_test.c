@@ -10,6 +10,7 @@
 #include "loop/loop.h"
 #include "testkit/testkit.h"
 #include "testkit/testkit_pg.h"
+#include "testkit/testkit_proxy.h"
 
 enum { WAIT_MS = 20000, SESSION_MS = 2500 };
 
@@ -19,6 +20,7 @@ struct fixture {
     struct station station;
     struct tally a;
     struct tally b;
+    struct testkit_proxy *proxy;
     /* what is waited for */
     int64_t want;
     struct tally *whose;
@@ -58,6 +60,7 @@ static int tear_down(void **state)
     tally_close(&f->b);
     station_close(&f->station);
     loop_free(&f->loop);
+    testkit_proxy_close(&f->proxy);
     testkit_pg_close(&f->db);
     free(f);
     return 0;
@@ -249,7 +252,7 @@ static void l3_rows_leave_the_outbox_only_when_they_are_in_the_log(void **state)
     assert_int_equal(f->station.early, 0);
 }
 
-static void l3_a_record_too_large_is_refused_before_the_commit(void **state)
+static void l9_what_does_not_fit_into_a_turn_waits_for_the_next(void **state)
 {
     struct fixture *f = *state;
 
@@ -262,6 +265,31 @@ static void l3_a_record_too_large_is_refused_before_the_commit(void **state)
     assert_int_equal(f->a.own_events, 100);
     ledger_want_turn(f->a.ledger);
     f->want = 600;
+    check_all(f);
+}
+
+static bool has_restarted(void *ctx)
+{
+    struct ledger_metrics metrics;
+
+    ledger_metrics(((struct fixture *)ctx)->a.ledger, &metrics);
+    return metrics.relay_restarts >= 2;
+}
+
+/* The broker refuses records for a while: nothing later may pass, nothing may be given up. */
+static void l3_after_a_failed_delivery_the_relay_begins_at_the_lowest_row(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+
+    open_a(f);
+    send_round(f, 2);
+    check_all(f);
+    assert_int_equal(station_limit(brokers(), TOPIC_BLAST_EVENTS, 100, &err), 0);
+    send_round(f, 10);
+    until(f, has_restarted);
+    assert_int_equal(station_limit(brokers(), TOPIC_BLAST_EVENTS, 1048576, &err), 0);
+    send_round(f, 2);
     check_all(f);
 }
 
@@ -391,6 +419,34 @@ static void l7_an_unknown_outcome_is_looked_up_before_anything_else(void **state
     testkit_pg_run(&f->db, "DROP TRIGGER x ON tally");
     check_all(f);
     assert_true(f->a.resets[LEDGER_RESET_FAILED] > 0);
+}
+
+static bool is_answer_lost(void *ctx)
+{
+    return testkit_proxy_lost(((struct fixture *)ctx)->proxy) > 0;
+}
+
+/* Committed, but nobody said so: doing it again would count twice. */
+static void l7_a_commit_whose_answer_is_lost_is_not_done_again(void **state)
+{
+    struct fixture *f = *state;
+    struct tally_options with = options(f, "tally-1");
+    struct ledger_metrics metrics;
+    char conninfo[TESTKIT_PG_CONNINFO_MAX + 64];
+    int port = 0;
+
+    f->proxy = testkit_proxy_open(testkit_pg_port(&f->db), &port);
+    (void)snprintf(conninfo, sizeof(conninfo), "%s host=127.0.0.1 port=%d", f->db.conninfo, port);
+    with.conninfo = conninfo;
+    assert_int_equal(tally_open(&f->a, f->loop, &with, NULL), 0);
+    until(f, is_a_live);
+    testkit_proxy_lose(f->proxy, "COMMIT", sizeof("COMMIT"));
+    send_round(f, 5);
+    until(f, is_answer_lost);
+    check_all(f);
+    ledger_metrics(f->a.ledger, &metrics);
+    assert_int_equal(metrics.turns_unknown, 1);
+    assert_int_equal(f->a.failed, 1);
 }
 
 static void l7_a_failed_turn_is_done_again_from_what_is_committed(void **state)
@@ -632,13 +688,15 @@ int main(void)
         SERVER_TEST(l1_a_counter_in_memory_is_never_trusted),
         SERVER_TEST(l1_l2_every_transaction_waits_for_the_owner_row_exclusively),
         SERVER_TEST(l3_rows_leave_the_outbox_only_when_they_are_in_the_log),
-        SERVER_TEST(l3_a_record_too_large_is_refused_before_the_commit),
+        SERVER_TEST(l3_after_a_failed_delivery_the_relay_begins_at_the_lowest_row),
+        SERVER_TEST(l9_what_does_not_fit_into_a_turn_waits_for_the_next),
         SERVER_TEST(l4_events_are_applied_once_by_position),
         SERVER_TEST(l4_a_wait_for_a_missing_position_shows),
         SERVER_TEST(l4_a_new_reader_of_a_limited_log_begins_with_the_first_it_finds),
         SERVER_TEST(l5_a_take_over_sees_what_the_old_owner_committed_last),
         SERVER_TEST(l6_an_owner_that_stopped_holding_the_row_is_ended),
         SERVER_TEST(l7_an_unknown_outcome_is_looked_up_before_anything_else),
+        SERVER_TEST(l7_a_commit_whose_answer_is_lost_is_not_done_again),
         SERVER_TEST(l7_a_failed_turn_is_done_again_from_what_is_committed),
         SERVER_TEST(l8_a_fenced_instance_takes_over_again_only_after_a_new_assignment),
         SERVER_TEST(l8_an_idle_owner_learns_from_its_heartbeat_that_it_is_none),

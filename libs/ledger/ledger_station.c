@@ -1,6 +1,7 @@
 #include "ledger/ledger_station.h"
 
 #include <assert.h>
+#include <librdkafka/rdkafka.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -181,7 +182,7 @@ void station_close(struct station *station)
 
 /* ---- sending ---- */
 
-static void send(struct station *station, enum topic topic, const char *id, struct bytes value)
+static void send_to(struct station *station, enum topic topic, const char *id, struct bytes value)
 {
     struct bus_send out = {
         .topic = topic,
@@ -206,7 +207,7 @@ static void encode_and_send(struct station *station, enum topic topic, const cha
         (void)fprintf(stderr, "station: %s\n", err.text);
     }
     assert(rc == 0);
-    send(station, topic, id, buf_bytes(&wire));
+    send_to(station, topic, id, buf_bytes(&wire));
     buf_done(&wire);
 }
 
@@ -267,10 +268,40 @@ void station_event(struct station *station, enum topic topic, const char *id, in
 
 void station_bytes(struct station *station, enum topic topic, const char *id, const char *bytes)
 {
-    send(station, topic, id, (struct bytes){(const uint8_t *)bytes, strlen(bytes)});
+    send_to(station, topic, id, (struct bytes){(const uint8_t *)bytes, strlen(bytes)});
 }
 
 void station_wire(struct station *station, enum topic topic, const char *id, struct bytes wire)
 {
-    send(station, topic, id, wire);
+    send_to(station, topic, id, wire);
+}
+
+int station_limit(const char *brokers, enum topic topic, int bytes, struct err *err)
+{
+    char why[256] = "no answer";
+    char number[16];
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_t *client;
+    rd_kafka_queue_t *queue;
+    rd_kafka_event_t *event;
+    rd_kafka_ConfigResource_t *wanted =
+        rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, bus_topic_name(topic));
+    bool is_done;
+
+    (void)snprintf(number, sizeof(number), "%d", bytes);
+    (void)rd_kafka_conf_set(conf, "bootstrap.servers", brokers, why, sizeof(why));
+    client = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof(why));
+    assert(client != NULL);
+    queue = rd_kafka_queue_new(client);
+    (void)rd_kafka_ConfigResource_set_config(wanted, "max.message.bytes", number);
+    rd_kafka_AlterConfigs(client, &wanted, 1, NULL, queue);
+    event = rd_kafka_queue_poll(queue, BROKER_WAIT_MS);
+    is_done = event != NULL && rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR;
+    if (event != NULL) {
+        rd_kafka_event_destroy(event);
+    }
+    rd_kafka_ConfigResource_destroy(wanted);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_destroy(client);
+    return is_done ? 0 : err_set(err, ERR_EXTERNAL, "altering %s: %s", bus_topic_name(topic), why);
 }

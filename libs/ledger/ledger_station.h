@@ -48,6 +48,9 @@ void station_event(struct station *station, enum topic topic, const char *id, in
 void station_bytes(struct station *station, enum topic topic, const char *id, const char *bytes);
 void station_wire(struct station *station, enum topic topic, const char *id, struct bytes wire);
 
+/* Let the broker take records of @topic up to @bytes only. */
+NODISCARD int station_limit(const char *brokers, enum topic topic, int bytes, struct err *err);
+
 /* An id in @partition; the same for the same arguments. */
 struct uuid station_id(int partition, int number);
 

@@ -78,6 +78,16 @@ void testkit_pg_close(struct testkit_pg *pg)
     *pg = (struct testkit_pg){0};
 }
 
+int testkit_pg_port(const struct testkit_pg *pg)
+{
+    int64_t port = 0;
+
+    if (!text_to_int(PQport(pg->conn), 1, UINT16_MAX, &port)) {
+        die("port", PQport(pg->conn));
+    }
+    return (int)port;
+}
+
 void testkit_pg_run(struct testkit_pg *pg, const char *sql)
 {
     PQclear(run(pg->conn, sql));

@@ -19,6 +19,8 @@ void testkit_pg_open(struct testkit_pg *pg);
 void testkit_pg_reopen(struct testkit_pg *pg); /* connects again, for when a test ended it */
 void testkit_pg_close(struct testkit_pg *pg);  /* drops it, whoever is connected */
 
+int testkit_pg_port(const struct testkit_pg *pg); /* of the server */
+
 void testkit_pg_run(struct testkit_pg *pg, const char *sql); /* any number of statements */
 void testkit_pg_run_file(struct testkit_pg *pg, const char *path);
 

@@ -187,6 +187,10 @@ void ledger_verdict(struct ledger_tx *tx, int partition, const char *command_id,
 /* Stage @record as a dead letter: it can be read but makes no sense. @reason holds no secret. */
 void ledger_dead(struct ledger_tx *tx, const struct ledger_record *record, const char *reason);
 
+/* Nothing was staged, taken or asked up to now: such a turn is not sent, and nobody is called back.
+ */
+bool ledger_tx_is_empty(const struct ledger_tx *tx);
+
 /* What the service keeps with the turn; NULL at first. */
 void ledger_tx_set(struct ledger_tx *tx, void *data);
 void *ledger_tx_get(const struct ledger_tx *tx);

@@ -145,12 +145,17 @@ const struct ledger_record *ledger_next(struct ledger_tx *tx)
 
 /* ---- deciding ---- */
 
+bool ledger_tx_is_empty(const struct ledger_tx *tx)
+{
+    return tx->touched == 0 && tx->pg == NULL;
+}
+
 static void finish_deciding(struct ledger_tx *tx)
 {
     if (tx->depth > 0 || tx->asks > 0 || tx->stage != LEDGER_STAGE_DECIDE) {
         return;
     }
-    if (tx->touched == 0 && tx->pg == NULL) {
+    if (ledger_tx_is_empty(tx)) {
         put_back(tx, 0);
         close_turn(tx);
         return;

@@ -177,6 +177,31 @@ static void run_account(struct turn *turn, struct account *account)
     }
 }
 
+/* Accounts in the order they were touched first; each leaves the turn. */
+static struct account *take_touched(struct turn *turn)
+{
+    struct account *account = turn->touched;
+
+    if (account != NULL) {
+        turn->touched = account->turn_next;
+        account->turn_next = NULL;
+        account->in_turn = false;
+    }
+    return account;
+}
+
+static void on_committed(struct ledger_tx *tx, void *ctx)
+{
+    struct turn *turn = ledger_tx_get(tx);
+    struct account *account;
+
+    (void)ctx;
+    while ((account = take_touched(turn)) != NULL) {
+        effects_run(account);
+    }
+    free(turn);
+}
+
 static void on_turn(struct ledger_tx *tx, void *ctx)
 {
     struct connector *connector = ctx;
@@ -204,31 +229,9 @@ static void on_turn(struct ledger_tx *tx, void *ctx)
     if (turn->asks == 0) {
         finish(turn);
     }
-}
-
-/* Accounts in the order they were touched first; each leaves the turn. */
-static struct account *take_touched(struct turn *turn)
-{
-    struct account *account = turn->touched;
-
-    if (account != NULL) {
-        turn->touched = account->turn_next;
-        account->turn_next = NULL;
-        account->in_turn = false;
+    if (ledger_tx_is_empty(tx)) {
+        on_committed(tx, connector); /* acks of stanzas that change nothing, and the like */
     }
-    return account;
-}
-
-static void on_committed(struct ledger_tx *tx, void *ctx)
-{
-    struct turn *turn = ledger_tx_get(tx);
-    struct account *account;
-
-    (void)ctx;
-    while ((account = take_touched(turn)) != NULL) {
-        effects_run(account);
-    }
-    free(turn);
 }
 
 static void on_failed(struct ledger_tx *tx, const struct err *err, void *ctx)

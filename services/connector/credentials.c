@@ -99,11 +99,10 @@ void credentials_set(struct account *account, struct credentials *credentials)
 {
     struct sigstore_self self = {.registration_id = credentials->device.registration_id,
                                  .identity = credentials->device.identity};
-    struct sigstore_backend backend = records_backend(account);
 
     assert(account->credentials == NULL);
     account->credentials = credentials;
-    account->signal = sigstore_account_new(account->connector->signal, &self, &backend);
+    account->signal = sigstore_account_new(account->connector->signal, &self, &records_backend);
     sigstore_self_wipe(&self);
 }
 

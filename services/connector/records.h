@@ -12,8 +12,8 @@
 struct account;
 struct turn;
 
-/* Says "not now" for every record that is not cached. */
-struct sigstore_backend records_backend(struct account *account);
+/* Says "not now" for every record that is not cached. Of all accounts, which borrow it. */
+extern const struct sigstore_backend records_backend;
 
 typedef void records_loaded_fn(struct account *account, int rc, void *ctx);
 

@@ -25,9 +25,9 @@ struct http_server;
 struct json_t;
 
 enum {
-    HTTP_BODY_MAX = 256 * 1024,   /* bytes, unless the route says otherwise */
-    HTTP_JSON_DEPTH_MAX = 32,     /* objects and arrays inside each other */
-    HTTP_HEADER_BYTES_MAX = 8192, /* request line and headers */
+    HTTP_BODY_MAX = 256 * 1024,    /* bytes, unless the route says otherwise */
+    HTTP_JSON_DEPTH_MAX = 32,      /* objects and arrays inside each other */
+    HTTP_HEADER_BYTES_MAX = 16384, /* request line and headers */
     HTTP_THREADS_MAX = 2048,
     HTTP_ANSWER_HEADERS_MAX = 16
 };
@@ -108,8 +108,9 @@ void *http_data(const struct http_request *request);
  * limit; -ERR_TIMEOUT: deadline or rate; -ERR_CLOSED: the peer left. Blocks. */
 NODISCARD int64_t http_read(struct http_request *request, void *to, size_t n, struct err *err);
 
-/* The whole body as JSON, whatever its Content-Type; empty counts as {}. *@out is an object,
- * borrowed until the handler returns. Errors as http_read, and -ERR_INVALID saying where. */
+/* The whole body as JSON, whatever its Content-Type; empty counts as {}. The route's json_max
+ * holds. *@out is an object, borrowed until the handler returns. Errors as http_read, and
+ * -ERR_INVALID saying where. */
 NODISCARD int http_json(struct http_request *request, struct json_t **out, struct err *err);
 
 /* ---- answers: exactly one ---- */
@@ -158,6 +159,7 @@ NODISCARD int http_ws_run(struct http_request *request, const struct http_ws_eve
 
 void http_ws_wake(struct http_ws *ws); /* any thread, between ready and gone */
 void http_ws_send_json(struct http_ws *ws, struct json_t *frame); /* in a turn; takes @frame */
-void http_ws_close(struct http_ws *ws, int code);                 /* in a turn; 1000: normal */
+void http_ws_turn_in(struct http_ws *ws, int64_t ms); /* in a turn: the next one so soon */
+void http_ws_close(struct http_ws *ws, int code);     /* in a turn; 1000: normal */
 
 #endif

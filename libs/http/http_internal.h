@@ -34,6 +34,7 @@ struct http_request {
     bool body_at_end;
     bool body_failed;
     bool said_continue;
+    bool is_json; /* read as a whole */
     struct json_t *json;
 
     /* answer */

@@ -72,8 +72,12 @@ void *http_data(const struct http_request *request)
 static size_t body_max(const struct http_request *request)
 {
     const struct http_route *route = request->match.route;
+    size_t max = 0;
 
-    return route != NULL && route->body_max != 0 ? route->body_max : HTTP_BODY_MAX;
+    if (route != NULL) {
+        max = request->is_json ? route->json_max : route->body_max;
+    }
+    return max != 0 ? max : HTTP_BODY_MAX;
 }
 
 static bool is_upload(const struct http_request *request)
@@ -163,6 +167,7 @@ int http_json(struct http_request *request, struct json_t **out, struct err *err
         *out = request->json;
         return 0;
     }
+    request->is_json = true;
     while (got > 0) {
         enum { STEP = 16 * 1024 };
 

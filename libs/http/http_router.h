@@ -22,6 +22,7 @@ struct http_route {
     http_handler *handle;
     const char *doc; /* one line */
     size_t body_max; /* bytes of a body; 0: HTTP_BODY_MAX */
+    size_t json_max; /* of one that is read as a whole by http_json; 0: HTTP_BODY_MAX */
     enum http_method method;
     unsigned family;   /* index into the families: which envelope its errors wear */
     unsigned access;   /* for the admit function: who may call it */

@@ -195,10 +195,10 @@ static void say_close(struct http_ws *ws)
 
 static void turn_if_due(struct http_ws *ws, int64_t now_ms, bool was_woken)
 {
-    bool is_due = ws->events->turn_ms > 0 && now_ms >= ws->turn_ms;
+    bool is_due = now_ms >= ws->turn_ms;
 
     if (!ws->is_closing && (was_woken || is_due)) {
-        ws->turn_ms = now_ms + ws->events->turn_ms;
+        ws->turn_ms = ws->events->turn_ms > 0 ? now_ms + ws->events->turn_ms : INT64_MAX;
         ws->events->turn(ws, ws->events->ctx);
     }
 }
@@ -214,7 +214,7 @@ static bool wait_for_work(struct http_ws *ws, int64_t now_ms)
     if (ws->is_closing && ws->close_by_ms < due) {
         due = ws->close_by_ms;
     }
-    if (!ws->is_closing && ws->events->turn_ms > 0 && ws->turn_ms < due) {
+    if (!ws->is_closing && ws->turn_ms < due) {
         due = ws->turn_ms;
     }
     if (wslay_event_want_read(ws->wslay)) {
@@ -335,6 +335,13 @@ void http_ws_send_json(struct http_ws *ws, struct json_t *frame)
         }
     }
     free(text);
+}
+
+void http_ws_turn_in(struct http_ws *ws, int64_t ms)
+{
+    int64_t due = clock_mono_ms() + ms;
+
+    ws->turn_ms = due < ws->turn_ms ? due : ws->turn_ms;
 }
 
 void http_ws_close(struct http_ws *ws, int code)

@@ -1,4 +1,4 @@
-#include "csv.h"
+#include "ingress/csv.h"
 
 #include <string.h>
 

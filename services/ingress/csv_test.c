@@ -4,7 +4,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "csv.h"
+#include "ingress/csv.h"
 
 static int on_row(const struct csv_row *row, void *ctx, struct err *err)
 {

@@ -1,4 +1,4 @@
-#include "family.h"
+#include "ingress/family.h"
 
 #include <jansson.h>
 

@@ -1,4 +1,4 @@
-#include "password.h"
+#include "ingress/password.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-#include "recipient.h"
+#include "ingress/recipient.h"
 
 #include <stdbool.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 #include "base/err.h"
 #include "domain/phone.h"
 #include "domain/template.h"
-#include "request.h"
+#include "ingress/request.h"
 
 /* ---- parts ---- */
 

@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 #include "base/attr.h"
-#include "csv.h"
+#include "ingress/csv.h"
 #include "record/records.h"
 
 struct arena;

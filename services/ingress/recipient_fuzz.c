@@ -6,8 +6,8 @@
 #include <jansson.h>
 
 #include "base/arena.h"
-#include "csv.h"
-#include "recipient.h"
+#include "ingress/csv.h"
+#include "ingress/recipient.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -6,7 +6,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
-#include "recipient.h"
+#include "ingress/recipient.h"
 
 static void expect_json(const char *text, const char *want_error)
 {

@@ -1,4 +1,4 @@
-#include "request.h"
+#include "ingress/request.h"
 
 #include <string.h>
 #include <strings.h>

@@ -1,4 +1,4 @@
-#include "shape.h"
+#include "ingress/shape.h"
 
 #include <stdbool.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "token.h"
+#include "ingress/token.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "crypto/crypto.h"
-#include "token.h"
+#include "ingress/token.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -6,8 +6,8 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
-#include "password.h"
-#include "token.h"
+#include "ingress/password.h"
+#include "ingress/token.h"
 
 static const char secret[] = "0123456789abcdef";
 static const struct token_claims ann = {

@@ -1,4 +1,4 @@
-#include "view.h"
+#include "ingress/view.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -6,7 +6,7 @@
 #include <jansson.h>
 
 #include "base/arena.h"
-#include "shape.h"
+#include "ingress/shape.h"
 
 static const char unavailable[] = "Account Information Unavailable";
 

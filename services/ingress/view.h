@@ -4,6 +4,7 @@
 #define INGRESS_VIEW_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "domain/progress.h"
@@ -93,6 +94,18 @@ struct page {
     int64_t total;
     int64_t limit;
     int64_t offset;
+};
+
+struct blast_rows {
+    struct blast_row *at;
+    size_t n;
+    int64_t total; /* before paging */
+};
+
+struct message_rows {
+    struct message_row *at;
+    size_t n;
+    int64_t total;
 };
 
 /* The state as projected, or as the runtime key says when that is newer. */

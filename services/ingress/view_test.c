@@ -8,11 +8,11 @@
 
 #include "base/arena.h"
 #include "base/err.h"
-#include "family.h"
 #include "http/http.h"
-#include "request.h"
-#include "shape.h"
-#include "view.h"
+#include "ingress/family.h"
+#include "ingress/request.h"
+#include "ingress/shape.h"
+#include "ingress/view.h"
 
 /* 2025-09-07 at a time of day, in microseconds */
 #define AT(hour, minute, second) \

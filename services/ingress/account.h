@@ -1,0 +1,22 @@
+/* account: users and API keys, ordinary rows of schema ingress; and from a credential to the one
+ * who asks. Any thread. */
+#ifndef INGRESS_ACCOUNT_H
+#define INGRESS_ACCOUNT_H
+
+#include "ingress/ingress.h"
+
+/* At start: make the first user (id 1, role admin) where there is none, with ADMIN_PASSWORD; set
+ * its password when that changed; make the preset API key. Safe from several instances at once.
+ * Errors as pg_pool_run. */
+NODISCARD int account_prepare(struct ingress *ingress, struct err *err);
+
+/* -ERR_REFUSED: no such user, or another password (takes as long in both cases); else as
+ * pg_pool_run. */
+NODISCARD int account_log_in(struct ingress *ingress, const char *username, const char *password,
+                             struct actor *out, struct err *err);
+
+/* A JWT or an API key. -ERR_REFUSED: neither; else as pg_pool_run. */
+NODISCARD int account_resolve(struct ingress *ingress, const char *credential, struct actor *out,
+                              struct err *err);
+
+#endif

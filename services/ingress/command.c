@@ -1,0 +1,262 @@
+#include "ingress/command.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/crash.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "base/text.h"
+#include "bus/bus_codec.h"
+#include "bus/bus_key.h"
+#include "bus/bus_producer.h"
+#include "cache/cache_keys.h"
+#include "cache/cache_pool.h"
+#include "domain/ids.h"
+#include "ingress/replies.h"
+#include "pg/pg_pool.h"
+
+enum {
+    LOOK_MS = 250,       /* between looks at the keys, in case a channel lost the word */
+    AGAIN_MS = 1500,     /* then the same command is written once more */
+    APPLY_MORE_MS = 1000 /* over the deadline, for the tracker */
+};
+
+/* One command on its way. */
+struct flight {
+    struct ingress *ingress;
+    enum topic topic;
+    const struct command_target *target;
+    const struct command_made *made;
+    struct buf value;
+    struct replies_wait wait;
+    bool may_be_written; /* some try did not surely fail */
+};
+
+struct command_made command_make(const struct command_target *target)
+{
+    int64_t now_ms = clock_wall_ms();
+    struct command_made made = {.issued_at_ms = now_ms,
+                                .deadline_ms = now_ms + target->timeout_ms,
+                                .until_ms = clock_mono_ms() + target->timeout_ms};
+
+    made.command_id = target->idempotency_key != NULL
+                          ? idempotent_uuid(target->actor->user_id, target->kind,
+                                            target->session_uuid, target->idempotency_key)
+                          : uuid_v7(now_ms);
+    return made;
+}
+
+/* ---- writing ---- */
+
+static int publish(struct flight *f, struct err *err)
+{
+    const struct bus_send send = {
+        .topic = f->topic,
+        .partition = bus_partition(f->target->session_uuid),
+        .key = {(const uint8_t *)f->target->session_uuid, strlen(f->target->session_uuid)},
+        .value = buf_bytes(&f->value),
+    };
+    int64_t left_ms = f->made->until_ms - clock_mono_ms();
+    int rc;
+
+    crash_point("ingress", "before.publish");
+    rc = bus_producer_send_wait(f->ingress->producer, &send, left_ms > 0 ? left_ms : 1, NULL, err);
+    crash_point("ingress", "after.publish");
+    f->may_be_written |= rc == 0 || rc == -ERR_UNCERTAIN;
+    return rc;
+}
+
+/* ---- hearing ---- */
+
+static void look_at_verdict(struct flight *f)
+{
+    const struct cache_key key = cache_key_reply(f->made->command_id.text);
+    const char *parts[] = {"GET", key.text, NULL};
+    struct arena arena = {0};
+    struct cache_reply reply = {0};
+
+    if (cache_pool_command_text(f->ingress->cache, parts, &arena, &reply, NULL) == 0 &&
+        reply.kind == CACHE_TEXT) {
+        replies_put_verdict(f->ingress->replies, &f->wait, reply.text);
+    }
+    arena_done(&arena);
+}
+
+/* Waits for the verdict; writes the command again where none comes. */
+static int await_verdict(struct flight *f, struct err *err)
+{
+    int rc = publish(f, err);
+    int64_t again_ms = clock_mono_ms() + AGAIN_MS;
+
+    for (;;) {
+        int64_t now_ms = clock_mono_ms();
+        int64_t until_ms =
+            now_ms + LOOK_MS < f->made->until_ms ? now_ms + LOOK_MS : f->made->until_ms;
+
+        if (rc == -ERR_LIMIT && !f->may_be_written) {
+            return rc; /* too much is on its way already */
+        }
+        if (replies_verdict(f->ingress->replies, &f->wait, until_ms)) {
+            return 0;
+        }
+        look_at_verdict(f);
+        if (f->wait.verdict != NULL) {
+            return 0;
+        }
+        if (clock_mono_ms() >= f->made->until_ms) {
+            return f->may_be_written ? -ERR_UNCERTAIN : rc;
+        }
+        if (rc < 0 || clock_mono_ms() >= again_ms) {
+            rc = publish(f, err);
+            again_ms = clock_mono_ms() + AGAIN_MS;
+        }
+    }
+}
+
+/* The tracker's key, else the row itself (O2). */
+static void look_at_applied(struct flight *f, bool is_blast)
+{
+    const struct cache_key key = cache_key_applied(f->wait.aggregate_id);
+    const char *parts[] = {"GET", key.text, NULL};
+    struct arena arena = {0};
+    struct cache_reply reply = {0};
+    struct pg_rows *rows = NULL;
+    int64_t sequence = 0;
+
+    if (cache_pool_command_text(f->ingress->cache, parts, &arena, &reply, NULL) == 0 &&
+        reply.kind == CACHE_TEXT &&
+        text_to_int((const char *)reply.text.p, 0, INT64_MAX, &sequence)) {
+        replies_put_applied(f->ingress->replies, &f->wait, sequence);
+    } else if (uuid_is_valid(f->wait.aggregate_id)) {
+        struct pg_stmt *stmt =
+            pg_stmt_new(is_blast ? "SELECT applied_seq FROM proj.blasts WHERE uuid = $1"
+                                 : "SELECT applied_seq FROM proj.sessions WHERE uuid = $1");
+
+        pg_add_uuid(stmt, f->wait.aggregate_id);
+        if (pg_pool_run(f->ingress->pg, stmt, &rows, NULL) == 0 && pg_rows_n(rows) == 1) {
+            replies_put_applied(f->ingress->replies, &f->wait, pg_get_int(rows, 0, 0));
+        }
+        pg_rows_free(&rows);
+        pg_stmt_free(&stmt);
+    }
+    arena_done(&arena);
+}
+
+static bool await_applied(struct flight *f, int64_t sequence)
+{
+    const char *type = json_string_value(json_object_get(f->wait.verdict, "aggregate_type"));
+    bool is_blast = type != NULL && strcmp(type, "blast") == 0;
+    int64_t end_ms = f->made->until_ms + APPLY_MORE_MS;
+
+    if (sequence <= 0 || (type != NULL && strcmp(type, "message") == 0)) {
+        return true; /* nothing to apply; messages are not announced, their sender looks itself */
+    }
+    look_at_applied(f, is_blast);
+    for (;;) {
+        int64_t until_ms = clock_mono_ms() + LOOK_MS;
+
+        if (replies_applied(f->ingress->replies, &f->wait, sequence,
+                            until_ms < end_ms ? until_ms : end_ms)) {
+            return true;
+        }
+        if (clock_mono_ms() >= end_ms) {
+            return false;
+        }
+        look_at_applied(f, is_blast);
+    }
+}
+
+/* ---- outcomes ---- */
+
+static const char *text_of(const json_t *verdict, const char *name)
+{
+    const char *text = json_string_value(json_object_get(verdict, name));
+
+    return text != NULL ? text : "";
+}
+
+static int refuse_as_told(const json_t *verdict, struct refusal *why)
+{
+    static const struct {
+        const char *code;
+        enum refusal_kind kind;
+    } kinds[] = {
+        {"NOT_FOUND", REFUSED_NOT_FOUND},
+        {"NOT_LOGGED_IN", REFUSED_CONFLICT},
+        {"INVALID_REQUEST", REFUSED_INVALID},
+        {"EXPIRED", REFUSED_TIMEOUT},
+        {"LIMIT", REFUSED_LIMIT},
+    };
+    const char *code = text_of(verdict, "code");
+    enum refusal_kind kind = REFUSED_CONFLICT; /* EXISTS, INVALID_STATE, WHATSAPP_SESSION_... */
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        kind = strcmp(code, kinds[i].code) == 0 ? kinds[i].kind : kind;
+    }
+    return refuse(why, kind, code, "%s", text_of(verdict, "message"));
+}
+
+static int no_outcome(const struct flight *f, struct refusal *why)
+{
+    return refuse(why, REFUSED_TIMEOUT, "TIMEOUT",
+                  "No outcome of command %s was heard in time; it may still happen",
+                  f->made->command_id.text);
+}
+
+static int finish(struct flight *f, struct refusal *why)
+{
+    const json_t *verdict = f->wait.verdict;
+    int64_t sequence = json_integer_value(json_object_get(verdict, "sequence"));
+
+    if (strcmp(text_of(verdict, "verdict"), "ok") != 0) {
+        return refuse_as_told(verdict, why);
+    }
+    return await_applied(f, sequence) ? 0 : no_outcome(f, why);
+}
+
+static void note(const struct flight *f, const char *outcome)
+{
+    int64_t ms = clock_wall_ms() - f->made->issued_at_ms;
+
+    metric_observe_us(metric_histogram_for("kentongan_command_seconds",
+                                           "From a command's first try to its projected outcome",
+                                           "topic=\"%s\"", topics[f->topic].name),
+                      ms * 1000);
+    log_info("command", LOG_STR("command_id", f->made->command_id.text),
+             LOG_STR("topic", topics[f->topic].name), LOG_STR("aggregate", f->target->aggregate_id),
+             LOG_STR("outcome", outcome), LOG_INT("ms", ms));
+}
+
+int command_run(struct ingress *ingress, enum topic topic, const void *record,
+                const struct command_target *target, const struct command_made *made,
+                struct refusal *why)
+{
+    struct flight f = {.ingress = ingress, .topic = topic, .target = target, .made = made};
+    struct err err = {0};
+    int rc = bus_encode(topic, record, &f.value, &err);
+
+    if (rc < 0) {
+        buf_done(&f.value);
+        return refuse(why, REFUSED_INVALID, "INVALID_REQUEST", "%s", err.text);
+    }
+    replies_begin(ingress->replies, &f.wait, made->command_id.text, target->aggregate_id);
+    rc = await_verdict(&f, &err);
+    if (rc == 0) {
+        rc = finish(&f, why);
+    } else if (rc != -ERR_UNCERTAIN) {
+        rc = refuse_store(why, "Kafka", &err);
+    } else {
+        rc = no_outcome(&f, why);
+    }
+    note(&f, rc == 0 ? "ok" : why->code);
+    replies_end(ingress->replies, &f.wait);
+    buf_done(&f.value);
+    return rc;
+}

@@ -1,0 +1,123 @@
+/* usecase: what can be done with sessions, messages and blasts, whoever asks and in whatever form:
+ * REST families and Kafka submissions call these and word the outcome themselves.
+ *
+ * Each validates, reserves ids, sends a command and waits for its projected outcome. 0, or -1 and
+ * *@why. Rows live in the arena. */
+#ifndef INGRESS_USECASE_H
+#define INGRESS_USECASE_H
+
+#include <stdbool.h>
+
+#include "base/attr.h"
+#include "domain/phone.h"
+#include "ingress/ingress.h"
+#include "ingress/upload.h"
+#include "ingress/view.h"
+
+struct arena;
+
+/* ---- sessions (usecase_session.c) ---- */
+
+struct session_draft {
+    const char *key;            /* NULL: one is made */
+    const char *name;           /* NULL: "Session <key>" */
+    const char *phone;          /* NULL: not known */
+    const char *webhook_url;    /* NULL or "": none */
+    const char *webhook_secret; /* NULL: one is made when there is a URL */
+    const char *idempotency_key;
+};
+
+/* *@secret: the webhook secret when one was made just now, to be shown this once; else NULL. */
+NODISCARD int usecase_session_create(struct ingress *ingress, const struct actor *actor,
+                                     const struct session_draft *draft, struct arena *arena,
+                                     struct session_row *out, const char **secret,
+                                     struct refusal *why);
+
+/* Find by any of its ids; REFUSED_NOT_FOUND. */
+NODISCARD int usecase_session_get(struct ingress *ingress, const struct actor *actor,
+                                  const char *name, struct arena *arena, struct session_row *out,
+                                  struct refusal *why);
+
+enum session_act { SESSION_ACT_CONNECT, SESSION_ACT_DISCONNECT, SESSION_ACT_DELETE };
+NODISCARD int usecase_session_act(struct ingress *ingress, const struct actor *actor,
+                                  const struct session_row *session, enum session_act act,
+                                  struct refusal *why);
+
+NODISCARD int usecase_session_rename(struct ingress *ingress, const struct actor *actor,
+                                     const struct session_row *session, const char *name,
+                                     struct refusal *why);
+
+/* @url "" removes it. @secret NULL: the one there is stays; *@made as in create. */
+NODISCARD int usecase_session_webhook(struct ingress *ingress, const struct actor *actor,
+                                      const struct session_row *session, const char *url,
+                                      const char *secret, struct arena *arena, const char **made,
+                                      struct refusal *why);
+
+/* ---- single messages (usecase_message.c) ---- */
+
+struct message_draft {
+    const char *recipient; /* phone or JID, as given */
+    const char *text;
+    const char *idempotency_key;
+};
+
+struct message_fate {
+    const char *message_id; /* WhatsApp's, or ours while that is not known */
+    bool is_sent;           /* false: accepted, and still on its way */
+};
+
+NODISCARD int usecase_send(struct ingress *ingress, const struct actor *actor,
+                           const struct session_row *session, const struct message_draft *draft,
+                           struct arena *arena, struct message_fate *out, struct refusal *why);
+
+/* ---- blasts (usecase_blast.c) ---- */
+
+struct blast_draft {
+    const char *session; /* any id of the session */
+    const char *campaign_name;
+    const char *message_template;
+    const char *config; /* JSON; NULL: defaults */
+    const char *campaign_id;
+    bool auto_start;
+    const char *idempotency_key; /* or the request id of a submission */
+};
+
+/* A blast that is being made: open, then upload_add for each recipient (their texts in
+ * upload.arena), then create, and close in any case. */
+struct blast_making {
+    struct ingress *ingress;
+    const struct actor *actor;
+    const struct blast_draft *draft;
+    const char *config; /* complete */
+    struct uuid uuid;
+    struct uuid session_uuid;
+    char session_key[SESSION_KEY_MAX];
+    int64_t session_sequence;
+    struct upload upload;
+};
+
+NODISCARD int usecase_blast_open(struct blast_making *making, struct ingress *ingress,
+                                 const struct actor *actor, const struct blast_draft *draft,
+                                 struct arena *arena, struct refusal *why);
+NODISCARD int usecase_blast_create(struct blast_making *making, struct arena *arena,
+                                   struct blast_row *out, struct refusal *why);
+void usecase_blast_close(struct blast_making *making);
+
+NODISCARD int usecase_blast_get(struct ingress *ingress, const struct actor *actor,
+                                const char *name, struct arena *arena, struct blast_row *out,
+                                struct refusal *why);
+
+enum blast_act {
+    BLAST_ACT_START,
+    BLAST_ACT_PAUSE,
+    BLAST_ACT_RESUME,
+    BLAST_ACT_STOP,
+    BLAST_ACT_DELETE
+};
+
+/* *@blast is read again afterwards (not after a delete). */
+NODISCARD int usecase_blast_act(struct ingress *ingress, const struct actor *actor,
+                                enum blast_act act, struct arena *arena, struct blast_row *blast,
+                                struct refusal *why);
+
+#endif

@@ -46,19 +46,25 @@ static void run_deferred(struct loop *loop)
     (void)uv_idle_stop(&loop->idle);
 }
 
+static void on_idle(uv_idle_t *uv)
+{
+    (void)uv;
+}
+
 static void on_prepare(uv_prepare_t *uv)
 {
-    run_deferred(uv->data);
+    struct loop *loop = uv->data;
+
+    run_deferred(loop);
+    if (loop->stopping || loop->is_over ||
+        (loop->is_done != NULL && loop->is_done(loop->is_done_ctx))) {
+        (void)uv_idle_start(&loop->idle, on_idle); /* a timer made it so: do not wait now */
+    }
 }
 
 static void on_check(uv_check_t *uv)
 {
     run_deferred(uv->data);
-}
-
-static void on_idle(uv_idle_t *uv)
-{
-    (void)uv;
 }
 
 void loop_defer(struct loop *loop, loop_defer_cb *fn, void *ctx)
@@ -155,26 +161,30 @@ void loop_run(struct loop *loop)
 void loop_stop(struct loop *loop)
 {
     loop->stopping = true;
-    (void)uv_idle_start(&loop->idle, on_idle); /* do not wait if called from a timer */
+    (void)uv_idle_start(&loop->idle, on_idle); /* do not wait */
 }
 
 static void on_limit(struct loop_timer *timer, void *ctx)
 {
-    (void)timer;
-    *(bool *)ctx = true;
+    (void)ctx;
+    timer->loop->is_over = true;
 }
 
 int loop_run_until(struct loop *loop, bool (*is_done)(void *ctx), void *ctx, int64_t timeout_ms)
 {
     struct loop_timer limit = {0};
-    bool over = false;
     bool done = is_done(ctx);
 
     uv_update_time(&loop->uv);
-    loop_timer_start(loop, &limit, timeout_ms, on_limit, &over);
-    while (!done && !over && turn(loop)) {
+    loop_timer_start(loop, &limit, timeout_ms, on_limit, NULL);
+    loop->is_over = false;
+    loop->is_done = is_done;
+    loop->is_done_ctx = ctx;
+    while (!done && !loop->is_over && turn(loop)) {
         done = is_done(ctx);
     }
+    loop->is_done = NULL;
+    loop->is_over = false;
     loop_timer_stop(&limit);
     return done ? 1 : 0;
 }

@@ -16,6 +16,9 @@ struct loop_signal;
 struct loop {
     uv_loop_t uv;
     bool stopping;
+    bool (*is_done)(void *ctx); /* of loop_run_until */
+    void *is_done_ctx;
+    bool is_over; /* its time is */
 
     /* deferred calls: run before and after each wait; idle runs while there are any, so that the
      * wait between them is none */

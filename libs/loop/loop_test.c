@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "loop/loop_backoff.h"
@@ -254,6 +255,63 @@ static void backoff_doubles_up_to_its_limit_and_starts_over(void **state)
     }
 }
 
+/* A descriptor that is watched and never ready, so that only timers end a wait. */
+struct quiet {
+    struct trace *trace;
+    int ends[2];
+    struct loop_fd *fd;
+    struct loop_timer timer;
+    bool is_hit;
+};
+
+static void on_never_ready(struct loop_fd *fd, unsigned events, void *ctx)
+{
+    (void)fd;
+    (void)events;
+    (void)ctx;
+}
+
+static void on_hit(struct loop_timer *timer, void *ctx)
+{
+    struct quiet *quiet = ctx;
+
+    (void)timer;
+    quiet->is_hit = true;
+}
+
+static void on_stop(struct loop_timer *timer, void *ctx)
+{
+    (void)ctx;
+    loop_stop(timer->loop);
+}
+
+static bool is_hit(void *ctx)
+{
+    return ((const struct quiet *)ctx)->is_hit;
+}
+
+static void what_a_timer_made_true_is_seen_at_once(void **state)
+{
+    struct quiet quiet = {.trace = *state};
+    struct loop *loop = quiet.trace->loop;
+    int64_t before;
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, quiet.ends), 0);
+    assert_int_equal(loop_fd_new(loop, quiet.ends[0], on_never_ready, NULL, &quiet.fd, NULL), 0);
+    loop_fd_want(quiet.fd, LOOP_READ);
+    before = clock_mono_ms();
+    loop_timer_start(loop, &quiet.timer, 0, on_hit, &quiet);
+    assert_int_equal(loop_run_until(loop, is_hit, &quiet, 30000), 1);
+    quiet.is_hit = false;
+    assert_int_equal(loop_run_until(loop, is_hit, &quiet, 0), 0); /* and so is the end of time */
+    loop_timer_start(loop, &quiet.timer, 0, on_stop, &quiet);
+    loop_run(loop);
+    assert_true(clock_mono_ms() - before < 20000);
+    loop_fd_close(&quiet.fd);
+    (void)close(quiet.ends[0]);
+    (void)close(quiet.ends[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -268,6 +326,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(work_runs_elsewhere_and_ends_on_the_loop, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_signal_stops_the_loop, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_a_timer_made_true_is_seen_at_once, set_up, tear_down),
         cmocka_unit_test(backoff_doubles_up_to_its_limit_and_starts_over),
     };
 

@@ -1,0 +1,530 @@
+#include "webhooks/poster.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <curl/curl.h>
+#include <uthash.h>
+#include <utlist.h>
+
+#include "base/clock.h"
+#include "base/crash.h"
+#include "base/err.h"
+#include "loop/loop.h"
+
+enum { CONNECT_MS = 5000, KEPT_CONNECTIONS = 64, HOST_MAX = 300 };
+
+struct host {
+    char name[HOST_MAX]; /* host and port */
+    unsigned running;
+    struct post *line; /* those that wait, the oldest first */
+    UT_hash_handle hh;
+};
+
+struct post {
+    struct poster *poster;
+    struct host *host; /* NULL: a URL that cannot be read */
+    char *url;
+    char *body;
+    size_t body_bytes;
+    struct curl_slist *headers;
+    post_done_cb *fn;
+    void *ctx;
+    CURL *curl; /* NULL while it waits */
+    char why[CURL_ERROR_SIZE];
+    size_t answer_bytes;
+    int64_t began_ms;
+    bool is_address_closed;
+    bool is_gone; /* cancelled while it waited to be told */
+    struct post *prev;
+    struct post *next;
+};
+
+struct watched { /* a socket of libcurl's */
+    struct poster *poster;
+    curl_socket_t socket;
+    struct loop_fd *fd;
+};
+
+/* The list macros stand in for functions; their size is not ours. */
+/* NOLINTBEGIN(readability-function-cognitive-complexity,readability-function-size) */
+
+static void line_add(struct post **line, struct post *post)
+{
+    DL_APPEND(*line, post);
+}
+
+static void line_remove(struct post **line, struct post *post)
+{
+    DL_DELETE(*line, post);
+}
+
+static struct host *hosts_find(struct host *hosts, const char *name)
+{
+    struct host *host;
+
+    HASH_FIND_STR(hosts, name, host);
+    return host;
+}
+
+static void hosts_add(struct host **hosts, struct host *host)
+{
+    HASH_ADD_STR(*hosts, name, host);
+}
+
+static void hosts_remove(struct host **hosts, struct host *host)
+{
+    HASH_DEL(*hosts, host);
+}
+
+/* NOLINTEND(readability-function-cognitive-complexity,readability-function-size) */
+
+struct poster {
+    struct loop *loop;
+    CURLM *multi;
+    struct net_allowed allowed;
+    int64_t timeout_ms;
+    char *ca_file;
+    struct loop_timer timer;
+    struct host *hosts;
+    struct post *unreadable; /* to be told at the end of the turn */
+    size_t running;
+    size_t waiting;
+    bool is_closed;
+};
+
+/* ---- sockets and timer of libcurl ---- */
+
+static void collect(struct poster *poster);
+
+static void act(struct poster *poster, curl_socket_t socket, int what)
+{
+    int running;
+
+    (void)curl_multi_socket_action(poster->multi, socket, what, &running);
+    collect(poster);
+}
+
+static void on_ready(struct loop_fd *fd, unsigned events, void *ctx)
+{
+    struct watched *watched = ctx;
+    int what = ((events & LOOP_READ) != 0 ? CURL_CSELECT_IN : 0) |
+               ((events & LOOP_WRITE) != 0 ? CURL_CSELECT_OUT : 0);
+
+    (void)fd;
+    act(watched->poster, watched->socket, what); /* may be the end of watched */
+}
+
+static int on_socket(CURL *curl, curl_socket_t socket, int what, void *ctx, void *socket_ctx)
+{
+    struct poster *poster = ctx;
+    struct watched *watched = socket_ctx;
+
+    (void)curl;
+    if (what == CURL_POLL_REMOVE) {
+        if (watched != NULL) {
+            loop_fd_close(&watched->fd);
+            loop_free_later(poster->loop, watched);
+            (void)curl_multi_assign(poster->multi, socket, NULL);
+        }
+        return 0;
+    }
+    if (watched == NULL) {
+        watched = mem_new0(sizeof(*watched));
+        watched->poster = poster;
+        watched->socket = socket;
+        if (loop_fd_new(poster->loop, socket, on_ready, watched, &watched->fd, NULL) < 0) {
+            free(watched);
+            return -1;
+        }
+        (void)curl_multi_assign(poster->multi, socket, watched);
+    }
+    loop_fd_want(watched->fd, (what == CURL_POLL_OUT ? 0U : LOOP_READ) |
+                                  (what == CURL_POLL_IN ? 0U : LOOP_WRITE));
+    return 0;
+}
+
+/* libcurl does not repeat a time that it told once, also when its clock says that it was too early.
+ */
+static void on_timer(struct loop_timer *timer, void *ctx)
+{
+    struct poster *poster = ctx;
+    long left_ms = -1;
+
+    act(poster, CURL_SOCKET_TIMEOUT, 0);
+    if (poster->is_closed) {
+        return;
+    }
+    (void)curl_multi_timeout(poster->multi, &left_ms);
+    if (left_ms >= 0 && !loop_timer_is_running(timer)) {
+        loop_timer_start(poster->loop, timer, left_ms + 1, on_timer, poster);
+    }
+}
+
+static int on_timer_wanted(CURLM *multi, long delay_ms, void *ctx)
+{
+    struct poster *poster = ctx;
+
+    (void)multi;
+    if (delay_ms < 0) {
+        loop_timer_stop(&poster->timer);
+    } else {
+        loop_timer_start(poster->loop, &poster->timer, delay_ms, on_timer, poster);
+    }
+    return 0;
+}
+
+/* ---- one POST ---- */
+
+/* The last moment at which the address is known and nothing was sent. */
+static curl_socket_t on_open(void *ctx, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct post *post = ctx;
+    int fd;
+
+    if (purpose != CURLSOCKTYPE_IPCXN || !net_is_allowed(&post->poster->allowed, &address->addr)) {
+        post->is_address_closed = true;
+        return CURL_SOCKET_BAD;
+    }
+    fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    return fd < 0 ? CURL_SOCKET_BAD : fd;
+}
+
+/* NOLINTNEXTLINE(readability-non-const-parameter): the shape is libcurl's */
+static size_t on_answer(char *bytes, size_t size, size_t n, void *ctx)
+{
+    struct post *post = ctx;
+
+    (void)bytes;
+    post->answer_bytes += size * n;
+    return post->answer_bytes > POSTER_ANSWER_MAX ? 0 : size * n; /* 0 ends it */
+}
+
+static void set_up(struct post *post)
+{
+    CURL *curl = post->curl;
+
+    (void)curl_easy_setopt(curl, CURLOPT_PRIVATE, post);
+    (void)curl_easy_setopt(curl, CURLOPT_URL, post->url);
+    (void)curl_easy_setopt(curl, CURLOPT_POST, 1L);
+    (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDS, post->body);
+    (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, (long)post->body_bytes);
+    (void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, post->headers);
+    (void)curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    (void)curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    (void)curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
+    (void)curl_easy_setopt(curl, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
+    (void)curl_easy_setopt(curl, CURLOPT_PROXY, "");
+    (void)curl_easy_setopt(curl, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+    (void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    (void)curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
+    (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)post->poster->timeout_ms);
+    (void)curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, on_open);
+    (void)curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, post);
+    (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_answer);
+    (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, post);
+    (void)curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, post->why);
+    if (post->poster->ca_file != NULL) {
+        (void)curl_easy_setopt(curl, CURLOPT_CAINFO, post->poster->ca_file);
+    }
+}
+
+static void post_free(struct post *post)
+{
+    if (post->curl != NULL) {
+        (void)curl_multi_remove_handle(post->poster->multi, post->curl);
+        curl_easy_cleanup(post->curl);
+    }
+    curl_slist_free_all(post->headers);
+    free(post->url);
+    free(post->body);
+    free(post);
+}
+
+static void begin(struct post *post)
+{
+    post->curl = curl_easy_init();
+    if (post->curl == NULL) {
+        abort(); /* out of memory */
+    }
+    crash_point("webhooks", "before.post");
+    post->host->running++;
+    post->poster->running++;
+    post->began_ms = clock_mono_ms();
+    set_up(post);
+    (void)curl_multi_add_handle(post->poster->multi, post->curl); /* begins with the timer */
+}
+
+/* ---- lines ---- */
+
+/* Lets posts of @host go as far as the limits allow; forgets a host without any. */
+static void serve_host(struct poster *poster, struct host *host)
+{
+    while (host->line != NULL && host->running < POSTER_PER_HOST &&
+           poster->running < POSTER_TOTAL) {
+        struct post *post = host->line;
+
+        line_remove(&host->line, post);
+        poster->waiting--;
+        begin(post);
+    }
+    if (host->line == NULL && host->running == 0) {
+        hosts_remove(&poster->hosts, host);
+        free(host);
+    }
+}
+
+/* A place became free: its host's line first; the others' only when the total was the limit. */
+static void serve(struct poster *poster, struct host *freed)
+{
+    bool was_full = poster->running + 1 >= POSTER_TOTAL;
+    struct host *host;
+    struct host *next;
+
+    serve_host(poster, freed);
+    if (was_full && poster->waiting > 0) {
+        HASH_ITER(hh, poster->hosts, host, next)
+        {
+            serve_host(poster, host);
+        }
+    }
+}
+
+static void leave(struct post *post)
+{
+    struct poster *poster = post->poster;
+    struct host *host = post->host;
+
+    if (post->curl != NULL) {
+        host->running--;
+        poster->running--;
+        post_free(post);
+        serve(poster, host);
+    } else {
+        line_remove(&host->line, post);
+        poster->waiting--;
+        post_free(post);
+        serve_host(poster, host);
+    }
+}
+
+/* ---- ends ---- */
+
+static const char *explain(const struct post *post, CURLcode code, int status)
+{
+    if (post->is_address_closed) {
+        return "its address is private or reserved";
+    }
+    if (status >= 300 && status < 400) {
+        return "redirects are not followed";
+    }
+    if (status != 0) {
+        return "the answer is not 2xx";
+    }
+    if (code == CURLE_OPERATION_TIMEDOUT) {
+        return "no answer in time";
+    }
+    if (code == CURLE_COULDNT_RESOLVE_HOST) {
+        return "its host has no address";
+    }
+    return post->why[0] != '\0' ? post->why : curl_easy_strerror(code);
+}
+
+static void end(struct post *post, CURLcode code)
+{
+    struct post_result result = {.took_ms = clock_mono_ms() - post->began_ms};
+    post_done_cb *fn = post->fn;
+    void *ctx = post->ctx;
+    char error[CURL_ERROR_SIZE];
+    long status = 0;
+
+    (void)curl_easy_getinfo(post->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (code == CURLE_OK || post->answer_bytes > POSTER_ANSWER_MAX) {
+        result.status = (int)status;
+    }
+    if (result.status < 200 || result.status > 299) {
+        (void)snprintf(error, sizeof(error), "%s", explain(post, code, result.status));
+        result.error = error;
+    }
+    crash_point("webhooks", "after.post");
+    leave(post);
+    fn(&result, ctx);
+}
+
+static void collect(struct poster *poster)
+{
+    int left;
+    CURLMsg *message;
+
+    while (!poster->is_closed && (message = curl_multi_info_read(poster->multi, &left)) != NULL) {
+        struct post *post = NULL;
+        CURLcode code = message->data.result;
+
+        if (message->msg == CURLMSG_DONE) {
+            (void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&post);
+            end(post, code);
+        }
+    }
+}
+
+/* URLs that cannot be read, told at the end of the turn. */
+static void tell_unreadable(void *ctx)
+{
+    struct poster *poster = ctx;
+
+    while (poster->unreadable != NULL) {
+        struct post *post = poster->unreadable;
+        struct post_result result = {.error = "its URL cannot be read"};
+        post_done_cb *fn = post->is_gone ? NULL : post->fn;
+        void *fn_ctx = post->ctx;
+
+        line_remove(&poster->unreadable, post);
+        post_free(post);
+        if (fn != NULL) {
+            fn(&result, fn_ctx);
+        }
+    }
+}
+
+/* ---- the way in ---- */
+
+/* "host:port" of an http or https URL, lower case; false when it is none. */
+static bool read_host(const char *url, char out[HOST_MAX])
+{
+    CURLU *parts = curl_url();
+    char *host = NULL;
+    char *port = NULL;
+    char *scheme = NULL;
+    bool is_good = curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
+                   curl_url_get(parts, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+                   (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0) &&
+                   curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+                   curl_url_get(parts, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK &&
+                   snprintf(out, HOST_MAX, "%s:%s", host, port) < HOST_MAX;
+
+    for (char *c = out; is_good && *c != '\0'; c++) {
+        *c = (char)(*c >= 'A' && *c <= 'Z' ? *c - 'A' + 'a' : *c);
+    }
+    curl_free(host);
+    curl_free(port);
+    curl_free(scheme);
+    curl_url_cleanup(parts);
+    return is_good;
+}
+
+static struct host *find_or_make_host(struct poster *poster, const char *name)
+{
+    struct host *host = hosts_find(poster->hosts, name);
+
+    if (host == NULL) {
+        host = mem_new0(sizeof(*host));
+        (void)snprintf(host->name, sizeof(host->name), "%s", name);
+        hosts_add(&poster->hosts, host);
+    }
+    return host;
+}
+
+struct post *post_start(struct poster *poster, const struct post_request *request, post_done_cb *fn,
+                        void *ctx)
+{
+    struct post *post = mem_new0(sizeof(*post));
+    char name[HOST_MAX];
+
+    post->poster = poster;
+    post->fn = fn;
+    post->ctx = ctx;
+    post->url = mem_strdup(request->url);
+    post->body = mem_strndup((const char *)request->body.p, request->body.n);
+    post->body_bytes = request->body.n;
+    for (size_t i = 0; request->headers[i] != NULL; i++) {
+        post->headers = curl_slist_append(post->headers, request->headers[i]);
+    }
+    if (!read_host(request->url, name)) {
+        line_add(&poster->unreadable, post);
+        loop_defer(poster->loop, tell_unreadable, poster);
+        return post;
+    }
+    post->host = find_or_make_host(poster, name);
+    line_add(&post->host->line, post);
+    poster->waiting++;
+    serve_host(poster, post->host);
+    return post;
+}
+
+void post_cancel(struct post **post)
+{
+    struct post *gone = *post;
+
+    *post = NULL;
+    if (gone == NULL) {
+        return;
+    }
+    if (gone->host == NULL) {
+        gone->is_gone = true; /* tell_unreadable is on its way */
+    } else {
+        leave(gone);
+    }
+}
+
+size_t poster_running(const struct poster *poster)
+{
+    return poster->running;
+}
+
+size_t poster_waiting(const struct poster *poster)
+{
+    return poster->waiting;
+}
+
+int poster_new(struct loop *loop, const struct poster_options *options, struct poster **out,
+               struct err *err)
+{
+    struct poster *poster;
+
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+        return err_set(err, ERR_EXTERNAL, "libcurl cannot start");
+    }
+    poster = mem_new0(sizeof(*poster));
+    poster->loop = loop;
+    poster->allowed = options->allowed;
+    poster->timeout_ms = options->timeout_ms;
+    poster->ca_file = mem_strdup(options->ca_file);
+    poster->multi = curl_multi_init();
+    if (poster->multi == NULL) {
+        abort(); /* out of memory */
+    }
+    (void)curl_multi_setopt(poster->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+    (void)curl_multi_setopt(poster->multi, CURLMOPT_SOCKETDATA, poster);
+    (void)curl_multi_setopt(poster->multi, CURLMOPT_TIMERFUNCTION, on_timer_wanted);
+    (void)curl_multi_setopt(poster->multi, CURLMOPT_TIMERDATA, poster);
+    (void)curl_multi_setopt(poster->multi, CURLMOPT_MAXCONNECTS, (long)KEPT_CONNECTIONS);
+    *out = poster;
+    return 0;
+}
+
+static void poster_free(void *ctx)
+{
+    struct poster *poster = ctx;
+
+    tell_unreadable(poster);
+    (void)curl_multi_cleanup(poster->multi); /* closes what was kept: on_socket */
+    loop_timer_stop(&poster->timer);
+    free(poster->ca_file);
+    free(poster);
+    curl_global_cleanup();
+}
+
+void poster_close(struct poster **poster)
+{
+    struct poster *closing = *poster;
+
+    *poster = NULL;
+    if (closing != NULL) {
+        closing->is_closed = true;
+        loop_defer(closing->loop, poster_free, closing); /* libcurl may be on the stack */
+    }
+}

@@ -178,7 +178,7 @@ static void create(const struct blast *blast, const struct blast_command *comman
         .message_template = from->message_template,
         .total_messages = from->total_messages,
         .upload_id = from->upload_id,
-        .config = from->config,
+        .config = from->config != NULL ? from->config : "{}",
     };
     if (from->auto_start) {
         struct blast_event made = *event;

@@ -86,6 +86,12 @@ static int64_t time_of(const struct message_input *input)
     return input->at_ms != 0 ? input->at_ms : input->now_ms;
 }
 
+/* Texts of events are never null. */
+static const char *given(const char *text)
+{
+    return text != NULL ? text : "";
+}
+
 static void fail(const struct message *message, const struct message_input *input, bool final,
                  const char *word, struct message_decision *out)
 {
@@ -132,18 +138,16 @@ static void dispatch(const struct message *message, const struct message_input *
         &emit(message, input, out, MESSAGE_EVENT_DISPATCHED)->as.dispatched;
 
     made->attempt = message->attempts + 1;
-    made->wa_message_id = input->wa_message_id;
-    if (input->send != NULL) {
-        made->recipient = input->send->recipient;
-        made->text = input->send->text;
-    }
+    made->wa_message_id = given(input->wa_message_id);
+    made->recipient = input->send != NULL ? input->send->recipient : "";
+    made->text = input->send != NULL ? given(input->send->text) : "";
 }
 
 static void sent(const struct message *message, const struct message_input *input,
                  struct message_decision *out)
 {
     emit(message, input, out, MESSAGE_EVENT_SENT)->as.sent =
-        (struct message_sent){.wa_message_id = input->wa_message_id, .at = time_of(input)};
+        (struct message_sent){.wa_message_id = given(input->wa_message_id), .at = time_of(input)};
 }
 
 /* The server's ack: also when it comes after we had given the try up. */

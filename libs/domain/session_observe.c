@@ -188,7 +188,7 @@ static void socket_opened(const struct session *session, const struct session_ob
 {
     if (session->phase == SESSION_CONNECTING || session->phase == SESSION_PAIRING) {
         session_emit(out, session, context, SESSION_EVENT_SOCKET_OPENED)
-            ->as.socket_opened.connector_id = seen->connector_id;
+            ->as.socket_opened.connector_id = seen->connector_id != NULL ? seen->connector_id : "";
     } else if (session->phase >= SESSION_DISCONNECTED) {
         out->effects = SESSION_CLOSE;
     }
@@ -235,13 +235,13 @@ static void order_ended(const struct session *session, const struct session_obse
             "user";
     } else if (seen->kind == SESSION_SAW_DISCONNECT_FAILED && closing) {
         session_emit(out, session, context, SESSION_EVENT_DISCONNECT_FAILED)
-            ->as.disconnect_failed.detail = seen->detail;
+            ->as.disconnect_failed.detail = seen->detail != NULL ? seen->detail : "no answer";
     } else if (seen->kind == SESSION_SAW_LOGOUT_CONFIRMED &&
                (running || session->phase == SESSION_DISCONNECTED)) {
         logged_out(session, "user", context, out);
     } else if (seen->kind == SESSION_SAW_LOGOUT_FAILED && session->logging_out) {
         session_emit(out, session, context, SESSION_EVENT_LOGOUT_FAILED)->as.logout_failed.detail =
-            seen->detail;
+            seen->detail != NULL ? seen->detail : "no answer";
     }
 }
 

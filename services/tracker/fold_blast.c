@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "domain/blast.h"
-#include "projection_internal.h"
+#include "tracker/projection_internal.h"
 
 struct blast_row {
     const char *uuid;

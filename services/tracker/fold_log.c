@@ -1,7 +1,7 @@
 /* All event topics into proj.events: the log as it was applied, for audits. */
 #include "base/buf.h"
-#include "projection_internal.h"
-#include "record_json.h"
+#include "tracker/projection_internal.h"
+#include "tracker/record_json.h"
 
 struct event_row {
     const char *aggregate_id, *aggregate_type, *event_id, *event_type;

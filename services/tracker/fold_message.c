@@ -1,7 +1,7 @@
 /* wa.message.events.v1 into proj.message_states: what a batch says of a message, joined with its
  * row. */
 #include "domain/message.h"
-#include "projection_internal.h"
+#include "tracker/projection_internal.h"
 
 struct message_row {
     const char *message_id;

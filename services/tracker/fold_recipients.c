@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "domain/ids.h"
-#include "projection_internal.h"
+#include "tracker/projection_internal.h"
 
 struct recipient_row {
     const char *blast_id, *upload_id, *message_id, *recipient, *contact_name, *variables;

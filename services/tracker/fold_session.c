@@ -6,7 +6,7 @@
 #include "base/buf.h"
 #include "domain/event_names.h"
 #include "domain/session.h"
-#include "projection_internal.h"
+#include "tracker/projection_internal.h"
 
 struct session_row {
     const char *uuid;

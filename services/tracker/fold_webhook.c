@@ -1,6 +1,6 @@
 /* wa.webhook.events.v1 into proj.webhook_deliveries. */
 #include "domain/webhook.h"
-#include "projection_internal.h"
+#include "tracker/projection_internal.h"
 
 struct delivery_row {
     const char *id;

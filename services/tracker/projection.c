@@ -1,4 +1,4 @@
-#include "projection.h"
+#include "tracker/projection.h"
 
 #include <assert.h>
 #include <string.h>
@@ -6,7 +6,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/uuid.h"
-#include "projection_internal.h"
+#include "tracker/projection_internal.h"
 
 /* ---- rows ---- */
 

@@ -5,8 +5,8 @@
 #include <stdbool.h>
 
 #include "base/arena.h"
-#include "projection.h"
-#include "table.h"
+#include "tracker/projection.h"
+#include "tracker/table.h"
 
 /* Pointers to rows; rows and pointers live in the arena. */
 struct rows {

@@ -1,4 +1,4 @@
-#include "record_json.h"
+#include "tracker/record_json.h"
 
 #include <jansson.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "table.h"
+#include "tracker/table.h"
 
 #include <assert.h>
 

@@ -1,0 +1,10 @@
+/* tracker_migrate: the migrations that the projections need, for tests. Not part of the product. */
+#ifndef TRACKER_TRACKER_MIGRATE_H
+#define TRACKER_TRACKER_MIGRATE_H
+
+struct testkit_pg;
+
+/* Runs them as sqitch would. Any failure ends the test. */
+void tracker_migrate(struct testkit_pg *db);
+
+#endif

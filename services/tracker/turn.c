@@ -1,0 +1,185 @@
+/* A turn of the ledger: a batch of the log, folded. */
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "loop/loop.h"
+#include "svc/svc_exit.h"
+#include "tracker/projection.h"
+#include "tracker/tracker.h"
+
+/* What a turn keeps; in its arena. */
+struct turn {
+    struct ledger_tx *tx;
+    int partition; /* of the first record: statements count as that one's */
+    struct projection *projection;
+    int64_t records;
+    int64_t oldest_ms;
+};
+
+static struct pg_stmt *on_sql(void *ctx, const char *text)
+{
+    const struct turn *turn = ctx;
+
+    return ledger_sql(turn->tx, turn->partition, text);
+}
+
+static void on_ask(void *ctx, struct pg_stmt *stmt, pg_rows_cb *fn, void *fn_ctx)
+{
+    const struct turn *turn = ctx;
+
+    ledger_ask(turn->tx, stmt, fn, fn_ctx);
+}
+
+static void take(struct tracker *tracker, struct turn *turn, const struct ledger_record *record)
+{
+    struct err err = {0};
+
+    turn->partition = turn->records == 0 ? record->partition : turn->partition;
+    turn->records++;
+    if (record->timestamp_ms > 0 &&
+        (turn->oldest_ms == 0 || record->timestamp_ms < turn->oldest_ms)) {
+        turn->oldest_ms = record->timestamp_ms;
+    }
+    if (projection_add(turn->projection, record->topic, record->data, &err) < 0) {
+        metric_add(tracker->metrics.refused, 1);
+        log_error("record makes no sense", LOG_STR("topic", topics[record->topic].name),
+                  LOG_INT("partition", record->partition), LOG_INT("offset", record->offset),
+                  LOG_STR("why", err.text));
+        ledger_dead(turn->tx, record, err.text);
+    }
+}
+
+static void on_turn(struct ledger_tx *tx, void *ctx)
+{
+    struct tracker *tracker = ctx;
+    struct turn *turn = arena_new0(ledger_tx_arena(tx), sizeof(*turn));
+    struct projection_sink sink = {.sql = on_sql, .ask = on_ask, .ctx = turn};
+    const struct ledger_record *record;
+
+    turn->tx = tx;
+    turn->projection = projection_new(ledger_tx_arena(tx));
+    ledger_tx_set(tx, turn);
+    while (projection_weight(turn->projection) < TRACKER_WEIGHT_MAX &&
+           (record = ledger_next(tx)) != NULL) {
+        take(tracker, turn, record);
+    }
+    if (turn->records > 0) {
+        projection_stage(turn->projection, &sink);
+    }
+}
+
+static void on_committed(struct ledger_tx *tx, void *ctx)
+{
+    struct tracker *tracker = ctx;
+    const struct turn *turn = ledger_tx_get(tx);
+    const struct projection_applied *applied = NULL;
+    size_t n = projection_applied(turn->projection, &applied);
+    size_t gaps = projection_gaps(turn->projection);
+
+    for (size_t i = 0; i < n; i++) {
+        tracker_announce(tracker, applied[i].aggregate_id, applied[i].sequence);
+    }
+    metric_add(tracker->metrics.applied, turn->records);
+    if (turn->oldest_ms > 0) {
+        metric_observe_us(tracker->metrics.delay, (clock_wall_ms() - turn->oldest_ms) * 1000);
+    }
+    if (gaps > 0) {
+        metric_add(tracker->metrics.gaps, (int64_t)gaps);
+        log_error("sequences of the log have gaps", LOG_INT("events", gaps));
+    }
+}
+
+static void on_failed(struct ledger_tx *tx, const struct err *err, void *ctx)
+{
+    (void)tx;
+    (void)ctx;
+    log_warn("transaction failed, its records come again", LOG_STR("why", err->text));
+}
+
+static void on_take(struct ledger *ledger, int partition, void *ctx)
+{
+    (void)ctx;
+    ledger_taken(ledger, partition, 0); /* the tables are all the state there is */
+}
+
+static void on_return(struct ledger *ledger, int partition, void *ctx)
+{
+    (void)ledger;
+    (void)partition;
+    (void)ctx;
+}
+
+static void on_reset(struct ledger *ledger, int partition, enum ledger_reset why, void *ctx)
+{
+    (void)ledger;
+    (void)ctx;
+    log_debug("partition given up", LOG_INT("partition", partition), LOG_INT("why", why));
+}
+
+static void on_fatal(const struct err *err, void *ctx)
+{
+    struct tracker *tracker = ctx;
+
+    tracker->exit_status = svc_die("tracker", err);
+    loop_stop(tracker->loop);
+}
+
+int tracker_open_ledger(struct tracker *tracker, const char *group, const char *schema,
+                        struct err *err)
+{
+    /* The session's events first: whoever has that partition of theirs has it of all (L8). */
+    static const struct ledger_input inputs[] = {{.topic = TOPIC_SESSION_EVENTS},
+                                                 {.topic = TOPIC_MESSAGE_EVENTS},
+                                                 {.topic = TOPIC_BLAST_EVENTS},
+                                                 {.topic = TOPIC_BLAST_RECIPIENTS},
+                                                 {.topic = TOPIC_WEBHOOK_EVENTS}};
+    const struct svc_common *common = &tracker->config.common;
+    struct ledger_config config = {
+        .service = "tracker",
+        .group = group,
+        .instance = common->instance_id,
+        .brokers = common->kafka_brokers,
+        .session_timeout_ms = common->kafka_session_timeout_ms,
+        .pg = pg_config_for(common->kafka_session_timeout_ms),
+        .inputs = inputs,
+        .n_inputs = sizeof(inputs) / sizeof(inputs[0]),
+        .is_silent = tracker->cache == NULL,
+    };
+    struct ledger_handlers handlers = {.on_take = on_take,
+                                       .on_return = on_return,
+                                       .on_revoke = on_return, /* nothing but the turn writes */
+                                       .on_reset = on_reset,
+                                       .on_turn = on_turn,
+                                       .on_committed = on_committed,
+                                       .on_failed = on_failed,
+                                       .on_fatal = on_fatal,
+                                       .ctx = tracker};
+    struct buf conninfo = {0};
+    int rc;
+
+    tracker->metrics.applied =
+        metric_counter("kentongan_projection_records_total", "Records folded");
+    tracker->metrics.refused =
+        metric_counter("kentongan_projection_refused_total", "Records that made no sense");
+    tracker->metrics.gaps =
+        metric_counter("kentongan_projection_gaps_total",
+                       "Events whose sequence was not the next of its aggregate");
+    tracker->metrics.delay = metric_histogram("kentongan_projection_delay_seconds",
+                                              "From the log to the tables, the oldest of a batch");
+    tracker_conninfo(common, &conninfo);
+    config.pg.conninfo = buf_text(&conninfo);
+    config.pg.application = common->instance_id;
+    config.pg.schema = schema;
+    rc = ledger_new(tracker->loop, &config, &handlers, &tracker->ledger, err);
+    buf_wipe(&conninfo);
+    return rc;
+}
+
+void tracker_conninfo(const struct svc_common *common, struct buf *out)
+{
+    pg_conninfo(out, common->db_host, (int)common->db_port, common->db_name,
+                common->db_user[0] == '\0' ? "tracker" : common->db_user, common->db_pass);
+}

@@ -14,8 +14,8 @@
 #include "pg/pg.h"
 #include "testkit/testkit.h"
 #include "testkit/testkit_pg.h"
-#include "tracker/tracker_log.h"
-#include "tracker/tracker_migrate.h"
+#include "tracker/log_tester.h"
+#include "tracker/migrate_tester.h"
 
 enum { WAIT_MS = 20000 };
 

@@ -22,8 +22,8 @@
 #include "loop/loop.h"
 #include "testkit/testkit.h"
 #include "testkit/testkit_pg.h"
-#include "tracker/tracker_log.h"
-#include "tracker/tracker_migrate.h"
+#include "tracker/log_tester.h"
+#include "tracker/migrate_tester.h"
 
 enum { WAIT_MS = 60000, SESSIONS = 5, ENV_MAX = 16, OUTPUT_MAX = 2000 };
 

@@ -1,4 +1,4 @@
-#include "tracker/tracker_log.h"
+#include "tracker/log_tester.h"
 
 #include <assert.h>
 

@@ -1,6 +1,6 @@
-/* tracker_log: logs made by hand, for the tests of this folder. Not part of the product. */
-#ifndef TRACKER_TRACKER_LOG_H
-#define TRACKER_TRACKER_LOG_H
+/* log_tester: logs made by hand, for the tests of this folder. Not part of the product. */
+#ifndef TRACKER_LOG_TESTER_H
+#define TRACKER_LOG_TESTER_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-#include "tracker/tracker_migrate.h"
+#include "tracker/migrate_tester.h"
 
 #include <spawn.h>
 #include <stdio.h>

@@ -54,6 +54,9 @@ struct ledger_record {
     struct bytes wire;    /* as it came, for those that hash it */
 };
 
+/* The last header of that name as it came with the record; borrowed as the record is. */
+bool ledger_record_header(const struct ledger_record *record, const char *name, struct bytes *out);
+
 enum ledger_reset {
     LEDGER_RESET_FAILED,  /* a turn failed or its outcome is unknown: on_take follows by itself */
     LEDGER_RESET_FENCED,  /* another instance took it: nothing follows until a new assignment */

@@ -100,6 +100,14 @@ static void take_entry(struct ledger_tx *tx, struct ledger_entry *entry)
     }
 }
 
+bool ledger_record_header(const struct ledger_record *record, const char *name, struct bytes *out)
+{
+    const struct ledger_entry *entry =
+        (const void *)((const char *)record - offsetof(struct ledger_entry, record));
+
+    return bus_record_header(entry->box->raw, name, out);
+}
+
 static void answer_again(struct ledger_tx *tx, const struct ledger_entry *entry)
 {
     struct ledger_answer answer = {

@@ -227,6 +227,12 @@ static int find_key(struct ingress *ingress, const char *hash, struct actor *out
     return rc;
 }
 
+int account_resolve_key(struct ingress *ingress, const char *key_sha256, struct actor *out,
+                        struct err *err)
+{
+    return cached_key(ingress, key_sha256, out) ? 0 : find_key(ingress, key_sha256, out, err);
+}
+
 int account_resolve(struct ingress *ingress, const char *credential, struct actor *out,
                     struct err *err)
 {
@@ -239,5 +245,5 @@ int account_resolve(struct ingress *ingress, const char *credential, struct acto
         return err_set(err, ERR_REFUSED, "too long for an API key");
     }
     api_key_hash(credential, hash);
-    return cached_key(ingress, hash, out) ? 0 : find_key(ingress, hash, out, err);
+    return account_resolve_key(ingress, hash, out, err);
 }

@@ -19,4 +19,8 @@ NODISCARD int account_log_in(struct ingress *ingress, const char *username, cons
 NODISCARD int account_resolve(struct ingress *ingress, const char *credential, struct actor *out,
                               struct err *err);
 
+/* The owner of the API key with this SHA-256 (64 hex digits). Errors as account_resolve. */
+NODISCARD int account_resolve_key(struct ingress *ingress, const char *key_sha256,
+                                  struct actor *out, struct err *err);
+
 #endif

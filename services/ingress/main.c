@@ -18,6 +18,7 @@
 #include "ingress/rate.h"
 #include "ingress/replies.h"
 #include "ingress/route_table.h"
+#include "ingress/submission.h"
 #include "loop/loop.h"
 #include "loop/loop_queue.h"
 #include "pg/pg_pool.h"
@@ -32,6 +33,7 @@ struct app {
     struct ingress ingress;
     struct http_app http;
     struct http_server *server;
+    struct submissions *submissions;
     struct svc_drain *drain;
     struct loop_timer check;
     bool is_checking; /* on a thread of the pool */
@@ -76,11 +78,14 @@ static void on_check_due(struct loop_timer *timer, void *ctx)
 {
     struct app *app = ctx;
     struct check *check = mem_new0(sizeof(*check));
+    struct err why = {0};
 
     (void)timer;
     check->app = app;
     app->is_checking = true;
     svc_health_set(app->ingress.health, "redis", cache_is_connected(app->ingress.channels), NULL);
+    svc_health_set(app->ingress.health, "submissions", submissions_is_ready(app->submissions, &why),
+                   why.text);
     loop_work(app->ingress.loop, check_postgres, on_checked, check);
 }
 
@@ -220,6 +225,9 @@ static int open_all(struct app *app, struct err *err)
     if (rc == 0) {
         in->rate = rate_new(in->cache);
         in->replies = replies_new(in->channels, app->config.common.instance_id);
+        rc = submissions_new(in, &app->submissions, err);
+    }
+    if (rc == 0) {
         rc = open_server(app, err);
     }
     return rc;
@@ -230,6 +238,7 @@ static void close_all(struct app *app)
     struct ingress *in = &app->ingress;
 
     (void)http_server_stop(&app->server, 0);
+    submissions_free(&app->submissions);
     replies_free(&in->replies);
     rate_free(&in->rate);
     bus_producer_close(&in->producer);
@@ -262,11 +271,18 @@ static void wait_for_requests(void *ctx)
     }
 }
 
-static void on_requests_done(void *ctx)
+static void on_all_done(void *ctx)
 {
     struct app *app = ctx;
 
     loop_stop(app->ingress.loop);
+}
+
+static void on_requests_done(void *ctx)
+{
+    struct app *app = ctx;
+
+    submissions_drain(app->submissions, on_all_done, app);
 }
 
 static void stop_server(struct app *app)

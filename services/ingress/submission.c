@@ -8,8 +8,8 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "ingress/password.h"
 #include "ingress/submission_decide.h"
-#include "ingress/token.h"
 #include "ledger/ledger.h"
 #include "loop/loop.h"
 #include "svc/svc_health.h"
@@ -22,7 +22,7 @@ struct item {
     struct item *next;
     struct submissions *owner;
     enum item_phase phase;
-    bool is_new; /* its row is staged in the open turn */
+    bool is_new;     /* its row is staged in the open turn */
     bool is_dropped; /* its partition went away while a thread had it */
     int partition;
     int64_t offset;

@@ -217,8 +217,7 @@ static void decide(struct ingress *ingress, const struct actor *actor,
     } else if (!is_passing(why.kind)) {
         reject(out, why.code, why.text);
     } else {
-        log_warn("submission waits", LOG_STR("request", out->request_id),
-                 LOG_STR("why", why.text));
+        log_warn("submission waits", LOG_STR("request", out->request_id), LOG_STR("why", why.text));
     }
 }
 
@@ -258,7 +257,8 @@ void submission_decide(struct ingress *ingress, const struct buf *record, const 
             out->has_user = true;
             out->user_id = actor.user_id;
             known = earlier(ingress, out);
-            if (known >= 0 && !out->is_decided) { /* a promise is kept by doing it, again if need be */
+            if (known >= 0 &&
+                !out->is_decided) { /* a promise is kept by doing it, again if need be */
                 decide(ingress, &actor, &submission, &arena, out);
             }
         }

@@ -392,6 +392,54 @@ static void a_killed_tracker_goes_on_where_it_was(void **state)
     wait_for_events(f);
 }
 
+static bool tracker_has_ended(void *ctx)
+{
+    struct fixture *f = ctx;
+    int status = 0;
+
+    if (waitpid(f->tracker, &status, WNOHANG) != f->tracker) {
+        return false;
+    }
+    f->tracker = 0;
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 137);
+    return true;
+}
+
+/* Each crash point of the ledger that a reader passes. */
+static void a_crash_around_a_commit_costs_nothing(void **state)
+{
+    static const char *const points[] = {"tracker.before.commit", "tracker.after.commit"};
+    struct fixture *f = *state;
+    int64_t sequence = 13;
+
+    for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++) {
+        size_t n = 0;
+
+        (void)end(&f->tracker, SIGTERM);
+        env(f, "KENTONGAN_CRASH_AT", points[i]);
+        start(f);
+        for (int step = 0; step < 3; step++) {
+            log_add_rename(&f->logs[2], sequence++, points[i]);
+            log_add_rename(&f->logs[3], sequence - 1, points[i]);
+            send_rest(f, 2);
+            send_rest(f, 3);
+        }
+        while (f->environment[n + 1] != NULL) {
+            n++;
+        }
+        f->environment[n] = NULL;
+        assert_int_equal(loop_run_until(f->loop, tracker_has_ended, f, WAIT_MS), 1);
+        start(f);
+        wait_for_events(f);
+    }
+    assert_int_equal(
+        testkit_pg_int(&f->db,
+                       "SELECT count(*) FROM proj.sessions WHERE name = 'tracker.after.commit' "
+                       "AND applied_seq = 18"),
+        2);
+}
+
 static bool is_dead_lettered(void *ctx)
 {
     return ((struct fixture *)ctx)->station.dead == 2;
@@ -474,6 +522,7 @@ int main(void)
         cmocka_unit_test(what_is_on_the_log_is_in_the_tables_once),
         cmocka_unit_test(what_is_applied_is_announced),
         cmocka_unit_test(a_killed_tracker_goes_on_where_it_was),
+        cmocka_unit_test(a_crash_around_a_commit_costs_nothing),
         cmocka_unit_test(what_cannot_be_read_becomes_a_dead_letter),
         cmocka_unit_test(a_comparison_with_the_log_finds_what_differs),
         cmocka_unit_test(a_rebuild_takes_the_place_while_events_come),

@@ -1,0 +1,63 @@
+#include "scheduler/ask.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <utlist.h>
+
+#include "base/uuid.h"
+#include "pg/pg.h"
+#include "scheduler/run.h"
+#include "scheduler/scheduler.h"
+
+struct ask {
+    struct ask *prev, *next; /* in scheduler->asks */
+    struct scheduler *scheduler;
+    int partition;
+    uint64_t generation; /* of the partition when it was asked */
+    char uuid[UUID_TEXT_MAX];
+    int32_t number;
+    ask_cb *fn;
+};
+
+static void on_rows(const struct pg_rows *rows, const struct err *err, void *ctx)
+{
+    struct ask *ask = ctx;
+    struct scheduler *scheduler = ask->scheduler;
+    struct run *run = NULL;
+
+    if (ask->generation == scheduler->generations[ask->partition]) {
+        run = run_find(scheduler, ask->uuid);
+    }
+    DL_DELETE(scheduler->asks, ask);
+    if (run != NULL) {
+        ask->fn(run, ask->number, rows, err);
+    }
+    free(ask);
+}
+
+void ask_run(struct run *run, struct pg_stmt *stmt, int32_t number, ask_cb *fn)
+{
+    struct scheduler *scheduler = run->scheduler;
+    struct ask *ask = mem_new0(sizeof(*ask));
+
+    *ask = (struct ask){.scheduler = scheduler,
+                        .partition = run->partition,
+                        .generation = scheduler->generations[run->partition],
+                        .number = number,
+                        .fn = fn};
+    (void)snprintf(ask->uuid, sizeof(ask->uuid), "%s", run->uuid);
+    DL_APPEND(scheduler->asks, ask);
+    pg_query(ledger_pg(scheduler->ledger), stmt, on_rows, ask);
+}
+
+void ask_free_all(struct scheduler *scheduler)
+{
+    struct ask *ask;
+    struct ask *next;
+
+    DL_FOREACH_SAFE(scheduler->asks, ask, next)
+    {
+        free(ask);
+    }
+    scheduler->asks = NULL;
+}

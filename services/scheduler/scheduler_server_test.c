@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "loop/loop.h"
-#include "scheduler/scheduler_station.h"
+#include "scheduler/scheduler_tester.h"
 #include "testkit/testkit.h"
 
 struct fixture {

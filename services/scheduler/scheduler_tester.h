@@ -1,9 +1,9 @@
-/* scheduler_station: what stands around a scheduler under test: ingress, which uploads and
+/* scheduler_tester: what stands around a scheduler under test: ingress, which uploads and
  * commands; the connector, which tells of a session and of messages; and a reader of the log that
  * comes out. The scheduler itself is a process of its own, so that it can be killed. Not part of
  * the product. */
-#ifndef SCHEDULER_SCHEDULER_STATION_H
-#define SCHEDULER_SCHEDULER_STATION_H
+#ifndef SCHEDULER_SCHEDULER_TESTER_H
+#define SCHEDULER_SCHEDULER_TESTER_H
 
 #include <stdbool.h>
 #include <stddef.h>

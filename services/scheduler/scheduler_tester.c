@@ -1,4 +1,4 @@
-#include "scheduler/scheduler_station.h"
+#include "scheduler/scheduler_tester.h"
 
 #include <assert.h>
 #include <openssl/evp.h>

@@ -97,6 +97,41 @@ class Api(Http):
         return WebSocket(self.base.hostname, self.base.port, f"/api/ws/{session_id}?{query}", self.timeout)
 
 
+class Sandbox(Http):
+    """The admin side of the sandbox, a WhatsApp server on this machine with virtual phones (its README has it all)."""
+
+    PAGE = 5000
+
+    def scan(self, qr: str, number: str | None = None) -> dict:
+        """A phone scans a QR code: the one with this number, or a new one. Gives it."""
+        query = {"number": number} if number else None
+        return self.call("POST", "/admin/mock-phone/scan-qr", qr, query, {"Content-Type": "text/plain"})
+
+    def make_phones(self, count: int, **behaviour) -> list[str]:
+        """Numbers of new phones with a behaviour: delay_ms, read_delay_ms, reply, reply_text, reply_delay_ms, fail."""
+        made = self.call("POST", "/admin/phones", {"count": count, **behaviour})["phones"] if count else []
+        return [phone["number"] for phone in made]
+
+    def received(self, sender: str) -> list[dict]:
+        """What phones got of one sender: number, id, text, and how often it was decrypted."""
+        found = []
+        while True:
+            query = {"from": sender, "offset": len(found), "limit": self.PAGE}
+            page = self.call("GET", "/admin/ledger", query=query)
+            found += page["entries"]
+            if len(found) >= page["total"] or not page["entries"]:
+                return found
+
+    def summary(self) -> dict:
+        """Counts of all, such as phones, duplicates, violations."""
+        return self.call("GET", "/admin/summary")
+
+    def violations(self) -> list[str]:
+        """What a real server or phone would have refused: reason and detail of the newest ones."""
+        newest = self.call("GET", "/admin/violations")["violations"]
+        return [f"{one['reason']}: {one['detail']} ({one['number']}:{one['device']})" for one in newest]
+
+
 class WebSocket:
     """A client's side of RFC 6455 for text messages."""
 

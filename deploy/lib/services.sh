@@ -62,17 +62,23 @@ instance_pidfile() {
     printf '%s/run/%s.pid\n' "$state" "$1"
 }
 
-# Runs in the process that becomes the service: nothing of our own environment reaches it by accident.
-become_service() {
-    local instance=$1 name=${1%-*} variable line
+# enter_service INSTANCE: in the process that becomes the service; nothing of our own environment reaches it by accident.
+enter_service() {
+    local instance=$1 variable line
     for variable in $(compgen -e); do
         case $variable in
         PATH | HOME | LANG | LC_* | TZ | TMPDIR | *SAN_OPTIONS) ;;
         *) unset "$variable" ;;
         esac
     done
-    while IFS= read -r line; do export "${line?}"; done <"$state/env/$name.env"
+    while IFS= read -r line; do export "${line?}"; done <"$state/env/${instance%-*}.env"
     export INSTANCE_ID=$instance
+    cd "$top" || exit 1
+}
+
+become_service() {
+    local instance=$1 name=${1%-*} line
+    enter_service "$instance"
     # these two answer /readyz on the port that they serve anyway, which is in their env file
     case $name in
     ingress | sandbox) ;;
@@ -82,8 +88,16 @@ become_service() {
         ;;
     esac
     for line in "${extra_env[@]}"; do export "${line?}"; done
-    cd "$top" || exit 1
     exec setsid "$(service_program "$name")"
+}
+
+# run_service NAME ARGUMENT...: its program in the foreground, beside the instances that run.
+run_service() {
+    local name=$1
+    shift
+    write_env "$name"
+    enter_service "$name-run"
+    exec "$(service_program "$name")" "$@"
 }
 
 # is_stale INSTANCE: its program was built anew since, or it would get other settings now.

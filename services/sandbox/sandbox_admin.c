@@ -396,6 +396,7 @@ static void work_ledger(struct job *job)
     const char *number = http_query(job->request, "number");
     const char *from = http_query(job->request, "from");
     const char *copies = http_query(job->request, "copies");
+    bool with_copies = copies != NULL && strcmp(copies, "1") == 0;
     int64_t offset = 0;
     int64_t limit = PAGE;
     json_t *list;
@@ -410,7 +411,7 @@ static void work_ledger(struct job *job)
         const struct sandbox_entry *entry = ledger->entries[i];
 
         if (is(id, entry->id) && is(number, entry->by) && is(from, entry->from) &&
-            (!entry->is_own_copy || is(copies, "1"))) {
+            (!entry->is_own_copy || with_copies)) {
             if (total >= offset && total < offset + limit) {
                 (void)json_array_append_new(list, sandbox_json_entry(entry));
             }

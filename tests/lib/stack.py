@@ -15,11 +15,14 @@ import pathlib
 import random
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 PORTS_PER_STACK = 40
+
+sys.path.append(str(TOP / "deploy" / "lib"))  # for client, which the demo shares with the tests
 
 
 def wait_until(condition, seconds: float, what: str, every: float = 0.05):
@@ -125,6 +128,19 @@ class Stack:
         """The pid of redis, kafka or an instance such as connector-1, by its pid file."""
         file = self.state / "run" / f"{part}.pid"
         return int(file.read_text().split()[0]) if file.exists() else None
+
+    def is_running(self, part: str) -> bool:
+        """Whether the process that the pid file of redis, kafka or an instance names is there, and no zombie."""
+        with contextlib.suppress(OSError, ValueError):
+            pid, started = (self.state / "run" / f"{part}.pid").read_text().split()
+            fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            return fields[0] != "Z" and fields[19] == started
+        return False
+
+    def redis(self, *words: str) -> str:
+        """Ask Redis; its answer as redis-cli prints it."""
+        command = ["redis-cli", "-h", "127.0.0.1", "-p", str(self.port("redis")), *words]
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout.strip()
 
     def sql(self, statement: str, database: str = "whatsapp_sessions") -> list[list[str]]:
         """Rows of text, asked as the superuser."""

@@ -1,0 +1,109 @@
+"""A session from log-in to texts in both directions, over the public interfaces."""
+
+import pathlib
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+import checks  # noqa: E402
+from client import Api, ApiError  # noqa: E402
+from driver import SETTINGS, Driver  # noqa: E402
+from stack import TOP, Stack, wait_until  # noqa: E402
+
+BUILD = sys.argv.pop() if len(sys.argv) > 1 else TOP / "build" / "asan"
+
+
+class Sessions(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.stack = cls.enterClassContext(Stack("sessions", BUILD))
+        cls.stack.up(settings=SETTINGS)
+        cls.driver = Driver(cls.stack)
+
+    def test_a_wrong_password_and_a_missing_token_are_refused(self):
+        stranger = Api(self.driver.where["ingress"])
+        with self.assertRaises(ApiError) as caught:
+            stranger.login("admin", "wrong")
+        self.assertEqual(caught.exception.status, 401)
+        status, body = stranger.request("GET", "/api/sessions")
+        self.assertEqual((status, body["error"]), (401, "Unauthorized"))
+
+    def test_a_session_is_created_and_listed(self):
+        made = self.driver.create_session(name="Sales", webhook_url="http://127.0.0.1:9/hook")
+        self.assertEqual((made["name"], made["connected"], made["logged_in"]), ("Sales", False, False))
+        listed = {session["id"]: session for session in self.driver.get("/api/sessions")}
+        self.assertEqual(listed[made["id"]]["webhook_url"], "http://127.0.0.1:9/hook")
+        self.assertEqual(self.driver.session(made["id"]), listed[made["id"]])
+
+    def test_two_sessions_of_one_key_are_refused(self):
+        self.driver.create_session(id="only-once")
+        status, body = self.driver.api.request("POST", "/api/sessions", {"id": "only-once"})
+        self.assertEqual((status, body["error"]), (409, "Conflict"))
+
+    def test_a_deleted_session_is_gone(self):
+        made = self.driver.create_session()
+        self.driver.api.call("DELETE", f"/api/sessions/{made['id']}")
+        status, _ = self.driver.api.request("GET", f"/api/sessions/{made['id']}")
+        self.assertEqual(status, 404)
+        self.assertNotIn(made["id"], [session["id"] for session in self.driver.get("/api/sessions")])
+
+    def test_a_phone_scans_the_code_and_the_session_is_connected(self):
+        made = self.driver.create_session(name="Paired")
+        phone = self.driver.connect(made["id"])
+        session = self.driver.session(made["id"])
+        self.assertEqual((session["phone"], session["connected"], session["logged_in"]), (phone, True, True))
+        self.assertTrue(session["actual_phone"].startswith(phone))
+
+    def test_a_late_websocket_hears_success_at_once(self):
+        account = self.driver.account()
+        websocket = self.driver.api.open_websocket(account.id)
+        self.addCleanup(websocket.close)
+        frame = websocket.receive_json()
+        self.assertEqual((frame["type"], frame["data"]["phone"]), ("success", account.phone))
+
+    def test_disconnected_sessions_connect_again_without_a_code(self):
+        account = self.driver.account()
+        self.driver.api.call("POST", f"/api/sessions/{account.id}/disconnect")
+        session = self.driver.session(account.id)
+        self.assertEqual((session["connected"], session["logged_in"]), (False, True))
+        self.driver.api.call("POST", f"/api/sessions/{account.id}/connect")
+        self.assertEqual(self.driver.wait_connected(account.id)["phone"], account.phone)
+
+    def test_a_text_goes_out_and_its_receipts_come_back(self):
+        account = self.driver.account()
+        number = self.driver.sandbox.make_phones(1, delay_ms=20, read_delay_ms=20)[0]
+        answer = self.driver.send(account, number, "Hello from a session")
+        self.assertEqual(answer["message"], "Message sent successfully")
+        self.assertRegex(answer["message_id"], r"^3EB0[0-9A-F]{18}$")
+        checks.read_once(self.driver, account.phone, {number: "Hello from a session"})
+        wait_until(lambda: self.state_of(answer["message_id"]) == "READ", 30, "the read receipt")
+
+    def test_a_repeated_send_with_its_key_sends_once(self):
+        account = self.driver.account()
+        number = self.driver.sandbox.make_phones(1)[0]
+        headers = {"Idempotency-Key": "one-and-the-same"}
+        first = self.driver.send(account, number, "Once", **headers)
+        self.assertEqual(self.driver.send(account, number, "Once", **headers)["message_id"], first["message_id"])
+        checks.read_once(self.driver, account.phone, {number: "Once"})
+
+    def test_sending_from_a_session_that_is_not_logged_in_is_refused(self):
+        made = self.driver.create_session()
+        body = {"recipient": "6281234567890", "message": "Hello"}
+        status, answer = self.driver.api.request("POST", f"/api/sessions/{made['id']}/send", body)
+        self.assertEqual((status, answer["message"]), (404, "Session not found or not logged in"))
+
+    @classmethod
+    def tearDownClass(cls):
+        assert not cls.driver.sandbox.violations(), cls.driver.sandbox.violations()
+        checks.wait_until_quiet(cls.stack)
+        checks.nothing_was_given_up(cls.stack)
+        checks.histories_hold(cls.stack)
+        checks.projections_equal_a_rebuild(cls.stack)
+
+    def state_of(self, wa_message_id: str) -> str | None:
+        rows = self.stack.sql(f"select status from proj.messages where wa_message_id = '{wa_message_id}'")
+        return rows[0][0] if rows else None
+
+
+if __name__ == "__main__":
+    unittest.main()

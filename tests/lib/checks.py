@@ -1,0 +1,126 @@
+"""What must hold in a stack when all is quiet, whatever was killed before: each function raises AssertionError."""
+
+import collections
+import json
+
+import invariants
+from log import Log, by_aggregate, event_topics
+from stack import Stack, wait_until
+
+LEDGERS = ("connector", "scheduler", "webhooks", "proj")
+# of proj.messages, by the counter of the blast that they make up
+COUNTED = {"sentCount": ("SENT", "DELIVERED", "READ"), "failedCount": ("FAILED", "FAILED_RETRY"), "skippedCount": ("SKIPPED",)}
+
+
+def log_of(stack: Stack) -> Log:
+    return Log(f"127.0.0.1:{stack.port('kafka')}")
+
+
+def wait_until_quiet(stack: Stack, seconds: float = 60) -> None:
+    """Every committed event is in the log, and everything in the log is projected."""
+    wait_until(lambda: not outbox_rows(stack), seconds, "the outboxes to be empty", every=0.2)
+    wait_until(lambda: not behind(stack), seconds, "the projections to hold all that was committed", every=0.2)
+
+
+def outbox_rows(stack: Stack) -> int:
+    union = " union all ".join(f"select 1 from {schema}.outbox" for schema in LEDGERS)
+    return int(stack.sql(f"select count(*) from ({union}) as rows")[0][0])
+
+
+def behind(stack: Stack) -> dict[tuple[str, str], int]:
+    """By topic and partition: how many events were committed and not projected yet."""
+    union = " union all ".join(f"select topic, partition, next_position - 1 as made from {s}.output_position" for s in LEDGERS)
+    rows = stack.sql(
+        f"select topic, partition, made - coalesce(last_position, 0) from ({union}) as writers "
+        "left join (select topic, partition, max(last_position) as last_position from proj.input_offset "
+        "           group by topic, partition) as reader using (topic, partition) "
+        "where topic like '%.events.v1'"
+    )
+    return {(topic, partition): int(n) for topic, partition, n in rows if int(n) != 0}
+
+
+def nothing_was_given_up(stack: Stack) -> None:
+    dead = log_of(stack).records("wa.dlq.v1")
+    assert not dead, f"dead letters: {[(d.value['service'], d.value['source_topic'], d.value['reason']) for d in dead]}"
+
+
+def histories_hold(stack: Stack) -> Log:
+    """Every event is in the log once by position, sequences have no gaps, and each history keeps the invariants."""
+    log = log_of(stack)
+    histories = {topic: by_aggregate(log.events(topic)) for topic in event_topics()}
+    for topic, found in histories.items():
+        projected = int(stack.sql(f"select count(*) from proj.events where {projected_types(topic)}")[0][0])
+        in_log = sum(len(history) for history in found.values())
+        assert projected == in_log, f"{topic}: {in_log} events in the log, {projected} in the projections"
+    for history in histories["wa.blast.events.v1"].values():
+        invariants.fold_blast(history)
+    for history in histories["wa.message.events.v1"].values():
+        if history[0].kind != "received":
+            invariants.fold_message(history)
+    return log
+
+
+def projected_types(topic: str) -> str:
+    return f"aggregate_type = '{topic.split('.')[1]}'"
+
+
+def counters_are_the_messages(stack: Stack, blast: dict) -> None:
+    """INV-11, when all is quiet."""
+    rows = stack.sql(f"select status, count(*) from proj.messages where blast_id = '{uuid_of(stack, blast)}' group by 1")
+    by_status = collections.Counter({status: int(n) for status, n in rows})
+    for counter, statuses in COUNTED.items():
+        counted = sum(by_status[status] for status in statuses)
+        assert blast[counter] == counted, f"{blast['sessionId']}: {counter} {blast[counter]}, messages {dict(by_status)}"
+    assert blast["readCount"] == by_status["READ"], f"{blast['readCount']} read, messages {dict(by_status)}"
+    assert blast["deliveredCount"] == by_status["READ"] + by_status["DELIVERED"], dict(by_status)
+
+
+def uuid_of(stack: Stack, blast: dict) -> str:
+    return stack.sql(f"select uuid from proj.blasts where id = {int(blast['id'])}")[0][0]
+
+
+def phones_belong_to_one_session(stack: Stack) -> None:
+    """INV-16."""
+    twice = stack.sql("select phone from proj.sessions where linked and deleted_at is null group by 1 having count(*) > 1")
+    assert not twice, f"phones of two sessions: {twice}"
+
+
+def messages_are_in_order(stack: Stack) -> None:
+    """INV-20."""
+    bad = stack.sql(
+        "select id, status from proj.messages where sent_at > delivered_at or delivered_at > read_at "
+        "or (status in ('DELIVERED', 'READ') and delivered_at is null) or (status = 'READ' and read_at is null) "
+        "or (status in ('DISPATCHED', 'SENT', 'DELIVERED', 'READ') and attempt_count < 1)"
+    )
+    assert not bad, f"messages with impossible times or attempts: {bad[:5]}"
+
+
+def read_once(driver, sender: str, texts: dict[str, str]) -> None:
+    """The sandbox's phones: everybody in `texts` decrypted exactly one message of `sender`, once, with that text."""
+    seen = collections.defaultdict(list)
+    for message in driver.sandbox.received(sender):
+        seen[message["number"]].append(message)
+    missing = [number for number in texts if number not in seen]
+    assert not missing, f"{len(missing)} recipients got nothing: {missing[:5]}"
+    for number, messages in seen.items():
+        assert number in texts, f"{number} got a message that nobody sent: {messages}"
+        assert len(messages) == 1, f"{number} got {len(messages)} messages: {messages}"
+        assert messages[0]["decrypted"] == 1, f"{number}: {messages[0]}"
+        assert messages[0]["text"] == texts[number], f"{number} read {messages[0]['text']!r}, not {texts[number]!r}"
+
+
+def webhooks_are_the_answers(receiver, session_id: str, count: int) -> None:
+    """Each answer once by the phone's message id, signed, in the exact payload of contract.md 6.2.5."""
+    assert not receiver.refused, f"{len(receiver.refused)} webhooks were wrong: {receiver.refused[0]}"
+    bodies = list(receiver.deliveries.values())
+    assert all(set(body) == {"session_id", "message"} and body["session_id"] == session_id for body in bodies), bodies[:3]
+    ids = collections.Counter(body["message"]["id"] for body in bodies)
+    assert len(ids) == count and max(ids.values(), default=1) == 1, f"{len(bodies)} webhooks with {len(ids)} message ids"
+
+
+def projections_equal_a_rebuild(stack: Stack) -> None:
+    """INV-23: built again from the log beside the live ones, every table comes out equal row by row."""
+    done = stack.run("deploy/lib/ctl", "run", "tracker", "--compare", check=False)
+    assert done.returncode == 0, f"tracker --compare: {done.stdout}{done.stderr[-2000:]}"
+    result = json.loads(done.stdout)
+    assert result["equal"] and result["tables"]["events"]["live"] > 0, result

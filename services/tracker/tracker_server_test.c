@@ -254,7 +254,7 @@ static void make_role(struct fixture *f)
 static void make_environment(struct fixture *f)
 {
     env(f, "PATH", "/usr/bin");
-    env(f, "DB_HOST", "127.0.0.1");
+    env(f, "DB_HOST", testkit_pg_text(&f->db, "SELECT host(inet_server_addr())"));
     env(f, "DB_PORT", testkit_pg_text(&f->db, "SELECT inet_server_port()"));
     env(f, "DB_NAME", f->db.name);
     env(f, "DB_USER", f->role);

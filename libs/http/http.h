@@ -1,12 +1,13 @@
 /* http: a server of routes (wraps civetweb). Plain HTTP/1.1, one request per connection; TLS is for
  * the reverse proxy in front.
  *
- * Each request runs on a thread of its own, which its handler may block. Before the handler the
- * server checks framing and path, finds the route, and asks `admit`; whatever is wrong is answered
- * in the envelope of the family that the path belongs to. A body has a size limit, a wall clock
- * deadline and a lowest rate; a connection that falls behind loses its reading side and is
- * answered 408. Every request has an id (taken from X-Request-Id when it is a clean one), which is
- * in the answer and in all log lines of its thread. */
+ * Each request runs on a thread of its own, which its handler may block; its stack is about 100
+ * KiB, so large buffers belong into the request's arena. Before the handler the server checks
+ * framing and path, finds the route, and asks `admit`; whatever is wrong is answered in the
+ * envelope of the family that the path belongs to. A body has a size limit, a wall clock deadline
+ * and a lowest rate; a connection that falls behind loses its reading side and is answered 408.
+ * Every request has an id (taken from X-Request-Id when it is a clean one), which is in the answer
+ * and in all log lines of its thread. */
 #ifndef HTTP_HTTP_H
 #define HTTP_HTTP_H
 

@@ -184,13 +184,16 @@ static void ping_if_due(struct http_ws *ws, int64_t now_ms)
     }
 }
 
-/* wslay sends a close frame before all others, so it is queued when they are out. */
-static void say_close(struct http_ws *ws)
+/* wslay sends a close frame before all others, so it is queued when they are out. True when it was
+ * queued now. */
+static bool say_close(struct http_ws *ws)
 {
-    if (ws->is_closing && !ws->said_close && wslay_event_get_queued_msg_count(ws->wslay) == 0) {
-        ws->said_close = true;
-        (void)wslay_event_queue_close(ws->wslay, (uint16_t)ws->close_code, NULL, 0);
+    if (!ws->is_closing || ws->said_close || wslay_event_get_queued_msg_count(ws->wslay) > 0) {
+        return false;
     }
+    ws->said_close = true;
+    (void)wslay_event_queue_close(ws->wslay, (uint16_t)ws->close_code, NULL, 0);
+    return true;
 }
 
 static void turn_if_due(struct http_ws *ws, int64_t now_ms, bool was_woken)
@@ -250,8 +253,10 @@ static void run(struct http_ws *ws)
         }
         ping_if_due(ws, now_ms);
         turn_if_due(ws, now_ms, was_woken);
-        say_close(ws);
         if (wslay_event_send(ws->wslay) != 0) {
+            break;
+        }
+        if (say_close(ws) && wslay_event_send(ws->wslay) != 0) {
             break;
         }
         was_woken = wait_for_work(ws, now_ms);

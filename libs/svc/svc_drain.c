@@ -10,12 +10,16 @@
 #include "loop/loop.h"
 #include "svc/svc_exit.h"
 
+/* a signal that follows sooner is a repetition of the first, not an order to hurry */
+enum { REPEAT_MS = 1000 };
+
 struct svc_drain {
     struct loop *loop;
     int64_t timeout_ms;
     svc_drain_cb *fn;
     void *ctx;
     bool has_begun;
+    int64_t begun_ms;
     struct loop_timer deadline;
 };
 
@@ -32,9 +36,12 @@ static void on_signal(int number, void *ctx)
 {
     struct svc_drain *drain = ctx;
 
-    if (drain->has_begun) {
+    if (drain->has_begun && loop_now_ms(drain->loop) - drain->begun_ms >= REPEAT_MS) {
         log_warn("second signal: ending now", LOG_INT("signal", number));
         _exit(SVC_EXIT_DRAIN_TIMEOUT);
+    }
+    if (drain->has_begun) {
+        return;
     }
     log_info("signal: draining", LOG_INT("signal", number));
     svc_drain_begin(drain);
@@ -57,6 +64,7 @@ void svc_drain_begin(struct svc_drain *drain)
 {
     if (!drain->has_begun) {
         drain->has_begun = true;
+        drain->begun_ms = loop_now_ms(drain->loop);
         loop_timer_start(drain->loop, &drain->deadline, drain->timeout_ms, on_deadline, drain);
         drain->fn(drain->ctx);
     }

@@ -93,8 +93,9 @@ static void on_again(struct loop_timer *timer, void *ctx)
     (void)kill(getpid(), SIGTERM);
 }
 
-/* The status of a child that signals itself; @finishes: it stops its loop when told to drain. */
-static int status_of_drain(bool finishes, int64_t timeout_ms, bool twice)
+/* The status of a child that signals itself, once more after @again_ms (0: not); @finishes: it
+ * stops its loop when told to drain. */
+static int status_of_drain(bool finishes, int64_t timeout_ms, int64_t again_ms)
 {
     int status = 0;
     pid_t child = fork();
@@ -109,8 +110,8 @@ static int status_of_drain(bool finishes, int64_t timeout_ms, bool twice)
         }
         drain = svc_drain_new(drained_loop, timeout_ms, on_drain, &finishes);
         loop_timer_start(drained_loop, &first, 0, on_again, NULL);
-        if (twice) {
-            loop_timer_start(drained_loop, &again, 20, on_again, NULL);
+        if (again_ms > 0) {
+            loop_timer_start(drained_loop, &again, again_ms, on_again, NULL);
         }
         loop_run(drained_loop);
         svc_drain_free(&drain);
@@ -124,9 +125,10 @@ static int status_of_drain(bool finishes, int64_t timeout_ms, bool twice)
 static void a_signal_drains(void **state)
 {
     (void)state;
-    assert_int_equal(status_of_drain(true, 5000, false), SVC_EXIT_OK);
-    assert_int_equal(status_of_drain(false, 50, false), SVC_EXIT_DRAIN_TIMEOUT);
-    assert_int_equal(status_of_drain(false, 60000, true), SVC_EXIT_DRAIN_TIMEOUT);
+    assert_int_equal(status_of_drain(true, 5000, 0), SVC_EXIT_OK);
+    assert_int_equal(status_of_drain(false, 50, 0), SVC_EXIT_DRAIN_TIMEOUT);
+    assert_int_equal(status_of_drain(false, 60000, 1200), SVC_EXIT_DRAIN_TIMEOUT);
+    assert_int_equal(status_of_drain(false, 200, 20), SVC_EXIT_DRAIN_TIMEOUT); /* by the deadline */
 }
 
 int main(void)

@@ -6,7 +6,7 @@
 
 #include <jansson.h>
 
-#include "base/buf.h"
+#include "base/arena.h"
 #include "base/err.h"
 #include "ingress/csv.h"
 #include "ingress/handler.h"
@@ -82,7 +82,7 @@ static void create_from_json(struct http_request *request, struct ingress *ingre
 {
     struct json_creation in = {0};
     struct idempotency idempotency;
-    struct blast_making making;
+    struct blast_making *making = arena_new0(http_arena(request), sizeof(*making));
     struct blast_row blast;
     struct refusal why;
     json_t *body;
@@ -97,20 +97,20 @@ static void create_from_json(struct http_request *request, struct ingress *ingre
     config = in.config != NULL ? json_dumps(in.config, JSON_COMPACT) : NULL;
     in.draft.config = config;
     in.draft.idempotency_key = idempotency.key;
-    rc = usecase_blast_open(&making, ingress, actor_of(request), &in.draft, http_arena(request),
+    rc = usecase_blast_open(making, ingress, actor_of(request), &in.draft, http_arena(request),
                             &why);
     if (rc == 0) {
-        rc = add_json_recipients(&making, in.recipients, &why);
+        rc = add_json_recipients(making, in.recipients, &why);
     }
     if (rc == 0) {
-        rc = usecase_blast_create(&making, http_arena(request), &blast, &why);
+        rc = usecase_blast_create(making, http_arena(request), &blast, &why);
     }
     if (rc == 0) {
         idempotency_answer(ingress, request, &idempotency, 201, created(&blast));
     } else {
         answer_refused_create(request, &why);
     }
-    usecase_blast_close(&making);
+    usecase_blast_close(making);
     free(config);
 }
 
@@ -165,7 +165,7 @@ static int on_row(const struct csv_row *row, void *ctx, struct err *err)
 /* 0; -1 and *@why; or a negative ERR_* of the body in *@err with @why untouched (-2). */
 static int read_rows(struct http_request *request, struct csv_creation *in, struct err *err)
 {
-    char part[READ_BYTES];
+    char *part = arena_new0(in->arena, READ_BYTES); /* threads have small stacks */
     struct csv csv;
     int64_t got = 1;
     int rc = 0;
@@ -173,7 +173,7 @@ static int read_rows(struct http_request *request, struct csv_creation *in, stru
     in->why->code[0] = 0;
     csv_init(&csv, on_row, in);
     while (rc == 0 && got > 0) {
-        got = http_read(request, part, sizeof(part), err);
+        got = http_read(request, part, READ_BYTES, err);
         if (got > 0) {
             rc = csv_feed(&csv, (struct bytes){(const uint8_t *)part, (size_t)got}, err);
         }
@@ -231,11 +231,11 @@ static void create_from_csv(struct http_request *request, struct ingress *ingres
 {
     struct blast_draft draft = {0};
     struct idempotency idempotency;
-    struct blast_making making;
+    struct blast_making *making = arena_new0(http_arena(request), sizeof(*making));
     struct blast_row blast;
     struct refusal why = {0};
     struct err err = {0};
-    struct csv_creation in = {.making = &making, .arena = http_arena(request), .why = &why};
+    struct csv_creation in = {.making = making, .arena = http_arena(request), .why = &why};
     int rc;
 
     if (!take_query(request, &draft, &in.skip_bad_rows) ||
@@ -244,12 +244,12 @@ static void create_from_csv(struct http_request *request, struct ingress *ingres
     }
     in.bad = json_array();
     draft.idempotency_key = idempotency.key;
-    rc = usecase_blast_open(&making, ingress, actor_of(request), &draft, http_arena(request), &why);
+    rc = usecase_blast_open(making, ingress, actor_of(request), &draft, http_arena(request), &why);
     if (rc == 0) {
         rc = read_rows(request, &in, &err);
     }
     if (rc == 0) {
-        rc = usecase_blast_create(&making, http_arena(request), &blast, &why);
+        rc = usecase_blast_create(making, http_arena(request), &blast, &why);
     }
     if (rc == 0) {
         idempotency_answer(ingress, request, &idempotency, 201, created_from_csv(&blast, &in));
@@ -258,7 +258,7 @@ static void create_from_csv(struct http_request *request, struct ingress *ingres
     } else {
         answer_refused_create(request, &why);
     }
-    usecase_blast_close(&making);
+    usecase_blast_close(making);
     json_decref(in.bad);
 }
 

@@ -18,6 +18,7 @@ struct letter {
     struct wa_message_sent sent;
     struct sandbox_account *to; /* the other side of the chat */
     bool is_retry;
+    bool only_asked; /* a retry for all devices: those that did not ask get nothing */
 };
 
 static char asked_marker;
@@ -70,6 +71,33 @@ static void remember(struct sandbox_device *sender, const char *key,
     sandbox_map_put(&sender->sent, made->id, made);
 }
 
+static void asked_key(const char *id, const struct sandbox_device *asker, char out[KEY_MAX])
+{
+    (void)snprintf(out, KEY_MAX, "%.64s/%s.%u", id, asker->account->number,
+                   (unsigned)asker->number);
+}
+
+static bool has_asked(const struct letter *letter, const struct sandbox_device *target)
+{
+    char key[KEY_MAX];
+
+    asked_key(letter->sent.id, target, key);
+    return sandbox_map_find(&letter->sender->asked, key) != NULL;
+}
+
+static bool somebody_asked(const struct letter *letter)
+{
+    for (size_t i = 0; i < letter->sent.n_targets; i++) {
+        const struct sandbox_device *device =
+            sandbox_device_of(letter->world, &letter->sent.targets[i].device);
+
+        if (device != NULL && has_asked(letter, device)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Is this a stanza that came before? Retries are told apart by whom they are for. */
 static bool is_repeat(struct letter *letter)
 {
@@ -87,6 +115,10 @@ static bool is_repeat(struct letter *letter)
         remember(letter->sender, key, hash);
         return false;
     }
+    if (memcmp(known->hash, hash, SANDBOX_HASH) != 0 && somebody_asked(letter)) {
+        letter->is_retry = letter->only_asked = true; /* Baileys, when a phone asks */
+        return false;
+    }
     letter->world->totals.repeats++;
     if (memcmp(known->hash, hash, SANDBOX_HASH) != 0) {
         sandbox_violate_device(letter->sender, SANDBOX_VIOLATION_REPEAT_DIFFERS, "message %s", key);
@@ -95,12 +127,6 @@ static bool is_repeat(struct letter *letter)
 }
 
 /* ---- retries ---- */
-
-static void asked_key(const char *id, const struct sandbox_device *asker, char out[KEY_MAX])
-{
-    (void)snprintf(out, KEY_MAX, "%.64s/%s.%u", id, asker->account->number,
-                   (unsigned)asker->number);
-}
 
 void sandbox_message_asked(struct sandbox_device *sender, const char *id,
                            const struct sandbox_device *asker)
@@ -284,8 +310,9 @@ static void deliver_all(const struct letter *letter)
         if (repeated) {
             sandbox_violate_device(letter->sender, SANDBOX_VIOLATION_REPEATED_DEVICE, "message %s",
                                    letter->sent.id);
-        } else if (device != NULL && target->has_enc) {
-            if (target->enc.count > 0) {
+        } else if (device != NULL && target->has_enc &&
+                   (!letter->only_asked || has_asked(letter, device))) {
+            if (target->enc.count > 0 || letter->only_asked) {
                 check_asked(letter, device);
             }
             deliver(letter, device, &target->enc);

@@ -148,10 +148,12 @@ void sandbox_notify_token(struct sandbox_account *from, struct sandbox_account *
 {
     struct wa_jid pn = sandbox_account_jid(from, WA_SERVER_PN, 0);
     struct wa_jid lid = sandbox_account_jid(from, WA_SERVER_LID, 0);
+    struct wa_jid holder = sandbox_account_jid(to, WA_SERVER_PN, 0);
     struct wa_node *node = notification(from->world, "privacy_token", &pn);
     struct wa_node *child = wa_node_child(wa_node_child(node, "tokens"), "token");
 
     wa_node_set_jid(node, "sender_lid", &lid);
+    wa_node_set_jid(child, "jid", &holder);
     wa_node_set(child, "type", "trusted_contact");
     wa_node_set_int(child, "t", sandbox_now_s(from->world));
     wa_node_set_bytes(child, token);

@@ -1,0 +1,5 @@
+BEGIN;
+
+DROP TABLE webhooks.sent, webhooks.delivery, webhooks.endpoint;
+
+COMMIT;

@@ -1,0 +1,1 @@
+SELECT 1 FROM webhooks.endpoint, webhooks.delivery, webhooks.sent WHERE false;

@@ -1,0 +1,171 @@
+#include "webhooks/endpoint.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "webhooks/poster.h"
+#include "webhooks/webhooks.h"
+
+/* NOLINTBEGIN(readability-function-cognitive-complexity,readability-function-size): uthash's macros
+ */
+
+struct endpoint *endpoint_find(const struct webhooks *webhooks, const char *uuid)
+{
+    struct endpoint *endpoint;
+
+    HASH_FIND_STR(webhooks->endpoints, uuid, endpoint);
+    return endpoint;
+}
+
+static void add(struct webhooks *webhooks, struct endpoint *endpoint)
+{
+    HASH_ADD_KEYPTR(hh, webhooks->endpoints, endpoint->uuid.text, strlen(endpoint->uuid.text),
+                    endpoint);
+}
+
+static void take_out(struct webhooks *webhooks, struct endpoint *endpoint)
+{
+    HASH_DEL(webhooks->endpoints, endpoint);
+}
+
+/* NOLINTEND(readability-function-cognitive-complexity,readability-function-size) */
+
+struct endpoint *endpoint_get(struct webhooks *webhooks, const char *uuid, int partition)
+{
+    struct endpoint *endpoint = endpoint_find(webhooks, uuid);
+
+    if (endpoint == NULL) {
+        endpoint = mem_new0(sizeof(*endpoint));
+        endpoint->webhooks = webhooks;
+        memcpy(endpoint->uuid.text, uuid, sizeof(endpoint->uuid.text));
+        endpoint->partition = partition;
+        endpoint->session_key = mem_strdup("");
+        endpoint->url = mem_strdup("");
+        endpoint->jid = mem_strdup("");
+        endpoint->next_number = 1;
+        add(webhooks, endpoint);
+    }
+    return endpoint;
+}
+
+void entry_free(struct entry *entry)
+{
+    free(entry->source_event_id);
+    free(entry->event);
+    free(entry->body);
+    free(entry);
+}
+
+static void endpoint_free(struct endpoint *endpoint)
+{
+    post_cancel(&endpoint->post);
+    loop_timer_stop(&endpoint->timer);
+    while (endpoint->first != NULL) {
+        endpoint_shift(endpoint);
+    }
+    free(endpoint->session_key);
+    free(endpoint->url);
+    free(endpoint->jid);
+    endpoint_set_secret(endpoint, (struct bytes){0});
+    free(endpoint);
+}
+
+/* Takes those of @partition out of one of the two lists. */
+static void forget(struct endpoint **list, int partition, size_t next_at)
+{
+    while (*list != NULL) {
+        struct endpoint **next = (struct endpoint **)(void *)((char *)*list + next_at);
+
+        if ((*list)->partition == partition) {
+            *list = *next;
+        } else {
+            list = next;
+        }
+    }
+}
+
+void endpoint_drop(struct webhooks *webhooks, int partition)
+{
+    struct endpoint *endpoint = webhooks->endpoints;
+
+    forget(&webhooks->asking, partition, offsetof(struct endpoint, next_asking));
+    forget(&webhooks->touched, partition, offsetof(struct endpoint, next_touched));
+    while (endpoint != NULL) {
+        struct endpoint *next = endpoint->hh.next;
+
+        if (endpoint->partition == partition) {
+            take_out(webhooks, endpoint);
+            endpoint_free(endpoint);
+        }
+        endpoint = next;
+    }
+}
+
+void endpoint_set_text(char **text, const char *value)
+{
+    char *copy = mem_strdup(value);
+
+    free(*text);
+    *text = copy;
+}
+
+void endpoint_set_secret(struct endpoint *endpoint, struct bytes sealed)
+{
+    uint8_t *old;
+
+    memcpy(&old, (const void *)&endpoint->secret.p, sizeof(old));
+    endpoint->secret = (struct bytes){mem_dup(sealed.p, sealed.n), sealed.n};
+    free(old);
+}
+
+bool endpoint_has_whole_line(const struct endpoint *endpoint)
+{
+    return endpoint->n == endpoint->waiting && !endpoint->is_reading;
+}
+
+void endpoint_append(struct endpoint *endpoint, struct entry *entry)
+{
+    if (endpoint->last == NULL) {
+        endpoint->first = entry;
+    } else {
+        endpoint->last->next = entry;
+    }
+    endpoint->last = entry;
+    endpoint->n++;
+}
+
+void endpoint_shift(struct endpoint *endpoint)
+{
+    struct entry *first = endpoint->first;
+
+    endpoint->first = first->next;
+    if (endpoint->first == NULL) {
+        endpoint->last = NULL;
+    }
+    endpoint->n--;
+    entry_free(first);
+}
+
+void endpoint_keep_asking(struct endpoint *endpoint)
+{
+    if (!endpoint->is_asking) {
+        endpoint->is_asking = true;
+        endpoint->next_asking = endpoint->webhooks->asking;
+        endpoint->webhooks->asking = endpoint;
+    }
+}
+
+void endpoint_ask(struct endpoint *endpoint)
+{
+    endpoint_keep_asking(endpoint);
+    ledger_want_turn(endpoint->webhooks->ledger);
+}
+
+void endpoint_touch(struct endpoint *endpoint)
+{
+    if (!endpoint->is_touched) {
+        endpoint->is_touched = true;
+        endpoint->next_touched = endpoint->webhooks->touched;
+        endpoint->webhooks->touched = endpoint;
+    }
+}

@@ -1,0 +1,179 @@
+#include "webhooks/intake.h"
+
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "webhooks/delivery.h"
+#include "webhooks/early.h"
+#include "webhooks/endpoint.h"
+#include "webhooks/payload.h"
+#include "webhooks/store.h"
+#include "webhooks/webhooks.h"
+
+/* ---- sessions ---- */
+
+static void set_url(struct endpoint *endpoint, const char *url)
+{
+    endpoint_set_text(&endpoint->url, url);
+    if (url[0] == '\0') {
+        endpoint->cancel_below = endpoint->next_number;
+        endpoint_ask(endpoint);
+    }
+}
+
+static void set_subscription(struct endpoint *endpoint, const struct record_strings *names)
+{
+    uint32_t set = event_names_set(names);
+
+    if (set != 0) {
+        endpoint->subscribe = set;
+    }
+}
+
+static void create(struct endpoint *endpoint, const struct session_created *from)
+{
+    endpoint->is_known = true;
+    endpoint_set_text(&endpoint->url, from->webhook_url);
+    endpoint_set_secret(endpoint, from->webhook_secret_enc);
+    endpoint->subscribe = event_names_set(&from->subscribe);
+    endpoint_ask(endpoint); /* what came early */
+}
+
+/* Takes over what the event says of the endpoint; false when it says nothing of it. */
+static bool apply(struct endpoint *endpoint, const struct session_event *event)
+{
+    switch (event->kind) {
+    case SESSION_EVENT_CREATED:
+        create(endpoint, &event->as.created);
+        return true;
+    case SESSION_EVENT_WEBHOOK_SET:
+        if (event->as.webhook_set.secret_enc.n > 0) {
+            endpoint_set_secret(endpoint, event->as.webhook_set.secret_enc);
+        }
+        set_url(endpoint, event->as.webhook_set.webhook_url);
+        return true;
+    case SESSION_EVENT_SUBSCRIPTION_SET:
+        set_subscription(endpoint, &event->as.subscription_set.subscribe);
+        return true;
+    case SESSION_EVENT_CONNECT_REQUESTED:
+        set_subscription(endpoint, &event->as.connect_requested.subscribe);
+        return event->as.connect_requested.subscribe.n > 0;
+    case SESSION_EVENT_PAIRED:
+        endpoint_set_text(&endpoint->jid, event->as.paired.jid);
+        return true;
+    case SESSION_EVENT_LOGGED_IN:
+        endpoint_set_text(&endpoint->jid, event->as.logged_in.jid);
+        return true;
+    case SESSION_EVENT_DELETED:
+        endpoint->is_deleted = true;
+        endpoint_set_secret(endpoint, (struct bytes){0});
+        set_url(endpoint, "");
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void take_session(struct webhooks *webhooks, struct ledger_tx *tx,
+                         const struct ledger_record *record)
+{
+    const struct session_event *event = record->data;
+    struct endpoint *endpoint = endpoint_get(webhooks, event->aggregate_id, record->partition);
+    struct payload payload;
+
+    if (event->occurred_at > webhooks->told_until_us[record->partition]) {
+        webhooks->told_until_us[record->partition] = event->occurred_at;
+    }
+    endpoint_set_text(&endpoint->session_key, event->session_key);
+    endpoint->user_id = event->user_id;
+    if (apply(endpoint, event)) {
+        endpoint_touch(endpoint);
+        store_endpoint(tx, endpoint);
+    }
+    if (payload_of_session(event, ledger_tx_arena(tx), &payload)) {
+        struct delivery_source source = {event->event_id, event->occurred_at, &payload};
+
+        delivery_offer(tx, endpoint, &source);
+    }
+}
+
+/* ---- messages ---- */
+
+static bool wants_receipts(const struct endpoint *endpoint)
+{
+    return endpoint != NULL && delivery_is_wanted(endpoint, EVENT_NAME_READ_RECEIPT);
+}
+
+struct receipt { /* of one ledger_ask; in the turn's memory */
+    struct webhooks *webhooks;
+    struct ledger_tx *tx;
+    const struct message_event *event;
+};
+
+static void on_sent(const struct pg_rows *rows, const struct err *err, void *ctx)
+{
+    struct receipt *receipt = ctx;
+    const struct message_event *event = receipt->event;
+    struct endpoint *endpoint = endpoint_find(receipt->webhooks, event->session_uuid);
+    struct payload payload;
+    struct payload_receipt about;
+    struct delivery_source source = {event->event_id, event->occurred_at, &payload};
+
+    (void)err; /* it only runs when the statement did well */
+    if (endpoint == NULL || pg_rows_n(rows) == 0 || ledger_room(receipt->tx) < 2) {
+        return;
+    }
+    about =
+        (struct payload_receipt){pg_get_text(rows, 0, 0), pg_get_text(rows, 0, 1), endpoint->jid};
+    payload_of_receipt(event, &about, ledger_tx_arena(receipt->tx), &payload);
+    delivery_offer(receipt->tx, endpoint, &source);
+}
+
+static void ask_sent(struct webhooks *webhooks, struct ledger_tx *tx,
+                     const struct message_event *event)
+{
+    struct receipt *receipt = arena_new0(ledger_tx_arena(tx), sizeof(*receipt));
+    struct pg_stmt *stmt =
+        pg_stmt_new("SELECT wa_message_id, recipient FROM sent WHERE message_id = $1");
+
+    *receipt = (struct receipt){webhooks, tx, event};
+    pg_add_uuid(stmt, event->aggregate_id);
+    webhooks->asked++;
+    ledger_ask(tx, stmt, on_sent, receipt);
+}
+
+static void take_message(struct webhooks *webhooks, struct ledger_tx *tx,
+                         const struct ledger_record *record)
+{
+    const struct message_event *event = record->data;
+    struct endpoint *endpoint = endpoint_find(webhooks, event->session_uuid);
+    struct payload payload;
+
+    if (event->kind == MESSAGE_EVENT_DISPATCHED && wants_receipts(endpoint)) {
+        store_sent(tx, record->partition, event);
+    } else if ((event->kind == MESSAGE_EVENT_DELIVERED || event->kind == MESSAGE_EVENT_READ) &&
+               wants_receipts(endpoint)) {
+        ask_sent(webhooks, tx, event);
+    } else if (payload_of_message(event, ledger_tx_arena(tx), &payload)) {
+        struct delivery_source source = {event->event_id, event->occurred_at, &payload};
+
+        endpoint = endpoint_get(webhooks, event->session_uuid, record->partition);
+        if (!endpoint->is_known && endpoint->waiting == 0) {
+            endpoint_set_text(&endpoint->session_key, event->session_key);
+            endpoint->user_id = event->user_id;
+            store_endpoint(tx, endpoint); /* by which its line is found at a take-over */
+        }
+        delivery_offer(tx, endpoint, &source);
+    }
+}
+
+void intake_record(struct webhooks *webhooks, struct ledger_tx *tx,
+                   const struct ledger_record *record)
+{
+    if (record->topic == TOPIC_SESSION_EVENTS) {
+        take_session(webhooks, tx, record);
+    } else {
+        take_message(webhooks, tx, record);
+    }
+}

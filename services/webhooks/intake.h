@@ -1,0 +1,12 @@
+/* intake: what the events of sessions and messages mean to subscribers. Within a turn. */
+#ifndef WEBHOOKS_INTAKE_H
+#define WEBHOOKS_INTAKE_H
+
+struct ledger_record;
+struct ledger_tx;
+struct webhooks;
+
+void intake_record(struct webhooks *webhooks, struct ledger_tx *tx,
+                   const struct ledger_record *record);
+
+#endif

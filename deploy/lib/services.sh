@@ -174,5 +174,6 @@ services_stop() {
     for instance in "$@"; do
         ! pid=$(pid_of "$(instance_pidfile "$instance")") || kill -TERM "$pid" 2>/dev/null || true
     done
-    for instance in "$@"; do stop_pid "$instance" "$(instance_pidfile "$instance")" 40; done
+    # signal 0: a second TERM would end their draining
+    for instance in "$@"; do stop_pid "$instance" "$(instance_pidfile "$instance")" 40 0; done
 }

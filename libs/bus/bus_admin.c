@@ -10,7 +10,7 @@
 #include "bus/bus_key.h"
 #include "bus/bus_rdkafka.h"
 
-enum { REQUEST_MS = 10000, TRY_MS = 1000, WHY_MAX = 160 };
+enum { REQUEST_MS = 10000, TRY_MS = 1000, AGAIN_MS = 50, WHY_MAX = 160 };
 
 struct bus_admin {
     rd_kafka_t *client;
@@ -95,6 +95,18 @@ int bus_admin_wait(struct bus_admin *admin, int64_t timeout_ms, struct err *err)
 
 /* ---- making ---- */
 
+static const struct rd_kafka_metadata_topic *find_topic(const struct rd_kafka_metadata *metadata,
+                                                        const char *name)
+{
+    for (int i = 0; i < metadata->topic_cnt; i++) {
+        if (strcmp(metadata->topics[i].topic, name) == 0 &&
+            metadata->topics[i].err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            return &metadata->topics[i];
+        }
+    }
+    return NULL;
+}
+
 static rd_kafka_NewTopic_t *describe_new(enum topic topic, int replicas)
 {
     char why[WHY_MAX];
@@ -131,6 +143,38 @@ static int report_made(const rd_kafka_CreateTopics_result_t *result, struct buf 
     return 0;
 }
 
+static bool are_all_there(const struct rd_kafka_metadata *metadata)
+{
+    for (int i = 0; i < TOPIC_COUNT; i++) {
+        if (find_topic(metadata, bus_topic_name((enum topic)i)) == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A broker hears of a new topic a little after its maker. */
+static int wait_for_all(struct bus_admin *admin, struct err *err)
+{
+    int64_t until = clock_mono_ms() + REQUEST_MS;
+    bool are_there = false;
+
+    while (!are_there && clock_mono_ms() < until) {
+        const struct rd_kafka_metadata *metadata;
+        int rc = ask_metadata(admin, REQUEST_MS, &metadata, err);
+
+        if (rc < 0) {
+            return rc;
+        }
+        are_there = are_all_there(metadata);
+        rd_kafka_metadata_destroy(metadata);
+        if (!are_there) {
+            (void)rd_kafka_poll(admin->client, AGAIN_MS);
+        }
+    }
+    return 0; /* what is still missing, the check tells */
+}
+
 int bus_admin_create(struct bus_admin *admin, int replicas, struct buf *report, struct err *err)
 {
     rd_kafka_NewTopic_t *wanted[TOPIC_COUNT];
@@ -154,6 +198,9 @@ int bus_admin_create(struct bus_admin *admin, int replicas, struct buf *report, 
         goto out;
     }
     rc = report_made(rd_kafka_event_CreateTopics_result(event), report, err);
+    if (rc == 0) {
+        rc = wait_for_all(admin, err);
+    }
 out:
     if (event != NULL) {
         rd_kafka_event_destroy(event);
@@ -163,18 +210,6 @@ out:
 }
 
 /* ---- checking ---- */
-
-static const struct rd_kafka_metadata_topic *find_topic(const struct rd_kafka_metadata *metadata,
-                                                        const char *name)
-{
-    for (int i = 0; i < metadata->topic_cnt; i++) {
-        if (strcmp(metadata->topics[i].topic, name) == 0 &&
-            metadata->topics[i].err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-            return &metadata->topics[i];
-        }
-    }
-    return NULL;
-}
 
 static int check_partitions(struct bus_admin *admin, bool present[TOPIC_COUNT], struct buf *report,
                             struct err *err)

@@ -232,7 +232,9 @@ static void on_signal(uv_signal_t *uv, int number)
 {
     struct loop_signal *signal = uv->data;
 
-    signal->fn(number, signal->ctx);
+    if (signal->fn != NULL) {
+        signal->fn(number, signal->ctx);
+    }
 }
 
 void loop_on_signal(struct loop *loop, int number, loop_signal_cb *fn, void *ctx)
@@ -247,4 +249,13 @@ void loop_on_signal(struct loop *loop, int number, loop_signal_cb *fn, void *ctx
     signal->uv.data = signal;
     (void)uv_signal_start(&signal->uv, on_signal, number);
     uv_unref((uv_handle_t *)&signal->uv);
+}
+
+void loop_off_signal(struct loop *loop, const void *ctx)
+{
+    for (struct loop_signal *signal = loop->signals; signal != NULL; signal = signal->next) {
+        if (signal->ctx == ctx) {
+            signal->fn = NULL;
+        }
+    }
 }

@@ -57,6 +57,8 @@ typedef void loop_signal_cb(int number, void *ctx);
 
 /* Call @fn for each arrival of signal @number until loop_free. Does not keep the loop running. */
 void loop_on_signal(struct loop *loop, int number, loop_signal_cb *fn, void *ctx);
+/* No more calls with @ctx; the signals are ignored from then on, until loop_free. */
+void loop_off_signal(struct loop *loop, const void *ctx);
 
 /* ---- timers: in the caller's memory; all-zero is a stopped one ---- */
 

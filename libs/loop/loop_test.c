@@ -234,7 +234,10 @@ static void a_signal_stops_the_loop(void **state)
     (void)raise(SIGTERM);
     loop_run(trace->loop);
     assert_string_equal(trace->text, "s");
+    loop_off_signal(trace->loop, trace);
+    (void)raise(SIGTERM);
     assert_int_equal(loop_run_until(trace->loop, never, NULL, 1), 0);
+    assert_string_equal(trace->text, "s");
     loop_timer_stop(&far);
 }
 

@@ -73,6 +73,7 @@ void svc_drain_begin(struct svc_drain *drain)
 void svc_drain_free(struct svc_drain **drain)
 {
     if (*drain != NULL) {
+        loop_off_signal((*drain)->loop, *drain);
         loop_timer_stop(&(*drain)->deadline);
         free(*drain);
         *drain = NULL;

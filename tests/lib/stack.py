@@ -4,7 +4,8 @@
         stack.up("--instances", "connector=2", settings={"ACCOUNT_RATE_PER_MIN": "0"})
         stack.ctl("kill", "connector-1")
 
-At the end everything is stopped; after a failure the logs are kept in <build>/stack-logs/<name>.
+At the end everything is stopped. The logs are kept in <build>/stack-logs/<name>, and what a sanitizer says in them is a
+failure.
 """
 
 import contextlib
@@ -13,6 +14,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -68,6 +70,16 @@ def take_ports():
     raise AssertionError("no free range of ports between 20000 and 32000")
 
 
+def sanitizer_reports(logs: pathlib.Path) -> list[str]:
+    """First lines of what ASan, LeakSanitizer or UBSan wrote."""
+    found = []
+    for file in sorted(logs.glob("*.log*")):
+        for line in file.read_text(errors="replace").splitlines():
+            if re.search(r"ERROR: \w+Sanitizer|: runtime error: ", line):
+                found.append(f"{file.name}: {line[:300]}")
+    return found
+
+
 class Stack:
     def __init__(self, name: str, build: str | os.PathLike = TOP / "build" / "asan"):
         self.name = name
@@ -89,16 +101,19 @@ class Stack:
     def __exit__(self, kind, _error, _trace) -> None:
         try:
             stopped = self.run("deploy/down", check=False)
-            if kind is not None and (self.state / "log").is_dir():
-                kept = self.build / "stack-logs" / self.name
-                shutil.rmtree(kept, ignore_errors=True)
+            kept = self.build / "stack-logs" / self.name
+            shutil.rmtree(kept, ignore_errors=True)
+            with contextlib.suppress(FileNotFoundError):
                 shutil.copytree(self.state / "log", kept)
-                print(f"logs of the stack: {kept}")
         finally:
             shutil.rmtree(self.folder, ignore_errors=True)
             self._lock.close()
-        if kind is None and stopped.returncode != 0:
+        if kind is not None:
+            print(f"logs of the stack: {kept}")
+        elif stopped.returncode != 0:
             raise AssertionError(f"deploy/down failed: {stopped.stderr}")
+        elif broken := sanitizer_reports(kept):
+            raise AssertionError(f"a sanitizer complained: {broken}")
 
     def run(self, command: str, *arguments: str, check: bool = True, seconds: float = 300, env=None):
         """Run a program of the tree with this stack's environment; its output is in the result."""

@@ -74,6 +74,7 @@ struct http_options {
     const char *bind;           /* NULL: 127.0.0.1 */
     int port;                   /* 0: any free one, see http_server_port */
     unsigned threads;           /* 0: 64; a websocket holds one */
+    unsigned websockets;        /* at most so many at once; 0: half of the threads */
     int64_t deadline_ms;        /* for the body of one request; 0: 10000 */
     int64_t upload_deadline_ms; /* for routes whose body_max is over HTTP_BODY_MAX; 0: 600000 */
     int64_t min_rate;           /* bytes of body a second, after the first 5 s; 0: 1024 */
@@ -152,8 +153,8 @@ struct http_ws_events {
 
 /* Shake hands and run until either side closes; returns then. @ready(@ws) is called before the
  * first turn and @gone(@ws) after the last: between them other threads may say http_ws_wake.
- * Instead of an answer, in the handler. -ERR_INVALID: no proper upgrade (nothing was answered
- * yet). */
+ * Instead of an answer, in the handler. Nothing was answered yet on failure: -ERR_INVALID: no
+ * proper upgrade; -ERR_LIMIT: too many are open. */
 NODISCARD int http_ws_run(struct http_request *request, const struct http_ws_events *events,
                           void (*ready)(struct http_ws *ws, void *ctx),
                           void (*gone)(struct http_ws *ws, void *ctx), struct err *err);

@@ -70,6 +70,7 @@ struct http_server {
     pthread_cond_t changed; /* a request ended, or `stopping` was set */
     struct http_request *active;
     unsigned n_active;
+    unsigned n_websockets;
     bool is_draining; /* under the lock */
     bool stopping;    /* under the lock: the watch ends */
     pthread_t watch;

@@ -263,6 +263,7 @@ static void fill_options(struct http_server *server, const struct http_options *
     *o = *given;
     o->bind = given->bind != NULL ? given->bind : "127.0.0.1";
     o->threads = given->threads != 0 ? given->threads : THREADS_DEFAULT;
+    o->websockets = given->websockets != 0 ? given->websockets : (o->threads + 1) / 2;
     o->deadline_ms = given->deadline_ms != 0 ? given->deadline_ms : 10000;
     o->upload_deadline_ms = given->upload_deadline_ms != 0 ? given->upload_deadline_ms : 600000;
     o->min_rate = given->min_rate != 0 ? given->min_rate : 1024;

@@ -115,7 +115,7 @@ static void on_ws(struct http_request *request, void *ctx)
 
     (void)ctx;
     if (http_ws_run(request, &events, on_ws_ready, on_ws_gone, &err) < 0) {
-        http_fail(request, 400, "INVALID_REQUEST", "%s", err.text);
+        http_fail(request, err.code == -ERR_LIMIT ? 503 : 400, "INVALID_REQUEST", "%s", err.text);
     }
 }
 
@@ -394,6 +394,29 @@ static void oversized_frames_end_a_websocket(void **state)
     buf_done(&all);
 }
 
+static void websockets_are_counted(void **state)
+{
+    struct buf all = {0};
+    int open[2] = {dial(), dial()}; /* half of four threads */
+
+    (void)state;
+    while (atomic_load(&sockets_open) > 0) { /* those of the tests before end by themselves */
+    }
+    for (int i = 0; i < 2; i++) {
+        say(open[i], UPGRADE);
+        buf_clear(&all);
+        hear_until(open[i], &all, "{\"type\":\"turn\"}");
+    }
+    expect(ask(UPGRADE), "HTTP/1.1 503", "Too many WebSockets");
+    for (int i = 0; i < 2; i++) {
+        send_frame(open[i], 0x88, "\x03\xe8");
+        free(hear(open[i]));
+    }
+    while (atomic_load(&sockets_open) > 0) {
+    }
+    buf_done(&all);
+}
+
 static void plain_requests_get_no_websocket(void **state)
 {
     (void)state;
@@ -443,6 +466,7 @@ int main(void)
         cmocka_unit_test(waiting_clients_are_told_to_go_on),
         cmocka_unit_test(websockets_talk_both_ways),
         cmocka_unit_test(oversized_frames_end_a_websocket),
+        cmocka_unit_test(websockets_are_counted),
         cmocka_unit_test(plain_requests_get_no_websocket),
         cmocka_unit_test(stopping_closes_websockets),
         cmocka_unit_test(a_taken_port_is_an_error),

@@ -227,7 +227,7 @@ static bool wait_for_work(struct http_ws *ws, int64_t now_ms)
         fds[0].events |= POLLOUT;
     }
     (void)poll(fds, 2, due > now_ms ? (int)(due - now_ms) : 0);
-    if ((fds[0].revents & (POLLERR | POLLNVAL)) != 0) {
+    if ((fds[0].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0) {
         ws->is_broken = true;
     }
     return (fds[1].revents & POLLIN) != 0 && read(ws->wake_fd, &count, sizeof(count)) > 0;
@@ -259,6 +259,14 @@ static void run(struct http_ws *ws)
         if (say_close(ws) && wslay_event_send(ws->wslay) != 0) {
             break;
         }
+        if (wslay_event_get_close_sent(ws->wslay) && !ws->is_closing) { /* the peer broke a rule */
+            ws->is_closing = true;
+            ws->said_close = true;
+            ws->close_by_ms = now_ms + CLOSE_MS;
+        }
+        if (is_over(ws, now_ms)) {
+            break;
+        }
         was_woken = wait_for_work(ws, now_ms);
         if (ws->is_broken || wslay_event_recv(ws->wslay) != 0) {
             break;
@@ -269,14 +277,31 @@ static void run(struct http_ws *ws)
 
 /* ---- interface ---- */
 
-static void set_active(struct http_request *request, struct http_ws *ws)
+/* False when too many are open. */
+static bool enter(struct http_ws *ws)
 {
-    (void)pthread_mutex_lock(&request->server->lock);
-    request->ws = ws;
-    if (ws != NULL && request->server->is_draining) {
-        atomic_store(&ws->is_ending, true);
+    struct http_server *server = ws->request->server;
+    bool has_room;
+
+    (void)pthread_mutex_lock(&server->lock);
+    has_room = server->n_websockets < server->options.websockets;
+    if (has_room) {
+        server->n_websockets++;
+        ws->request->ws = ws;
+        atomic_store(&ws->is_ending, server->is_draining);
     }
-    (void)pthread_mutex_unlock(&request->server->lock);
+    (void)pthread_mutex_unlock(&server->lock);
+    return has_room;
+}
+
+static void leave(struct http_ws *ws)
+{
+    struct http_server *server = ws->request->server;
+
+    (void)pthread_mutex_lock(&server->lock);
+    server->n_websockets--;
+    ws->request->ws = NULL;
+    (void)pthread_mutex_unlock(&server->lock);
 }
 
 int http_ws_run(struct http_request *request, const struct http_ws_events *events,
@@ -293,16 +318,18 @@ int http_ws_run(struct http_request *request, const struct http_ws_events *event
     ws.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (ws.fd < 0 || ws.wake_fd < 0 || open_wslay(&ws) != 0) {
         rc = err_set(err, ERR_EXTERNAL, "no socket for a WebSocket");
-        goto out;
+    } else if (!enter(&ws)) {
+        rc = err_set(err, ERR_LIMIT, "Too many WebSockets are open");
+    } else {
+        shake_hands(request);
+        ready(&ws, events->ctx);
+        run(&ws);
+        gone(&ws, events->ctx);
+        leave(&ws);
     }
-    shake_hands(request);
-    set_active(request, &ws);
-    ready(&ws, events->ctx);
-    run(&ws);
-    gone(&ws, events->ctx);
-    set_active(request, NULL);
-    wslay_event_context_free(ws.wslay);
-out:
+    if (ws.wslay != NULL) {
+        wslay_event_context_free(ws.wslay);
+    }
     if (ws.wake_fd >= 0) {
         (void)close(ws.wake_fd);
     }

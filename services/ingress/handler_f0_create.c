@@ -1,5 +1,6 @@
 /* POST /api/blast-control/sessions: one endpoint, two forms of body. JSON holds everything; with
  * text/csv the body is the recipients, streamed, and the other members are in the query. */
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -17,6 +18,7 @@
 
 enum {
     JSON_RECIPIENTS_MAX = 100000, /* F0-I1; a CSV may have more */
+    JSON_AT_ONCE = 4,             /* bodies of this form are kept in memory as a whole */
     ROWS_REPORTED = 100,          /* bad rows that the answer tells of */
     READ_BYTES = 32 * 1024
 };
@@ -264,14 +266,23 @@ static void create_from_csv(struct http_request *request, struct ingress *ingres
 
 /* ---- which of the two ---- */
 
+static atomic_int json_under_way;
+
 void on_f0_create(struct http_request *request, void *ctx)
 {
+    const struct http_problem busy = {
+        503, "UNAVAILABLE", "Too many blasts are being made from JSON; text/csv is not limited", 1};
     const char *type = http_header(request, "Content-Type");
     size_t n = type != NULL ? strcspn(type, "; ") : 0;
 
     if (n == strlen("text/csv") && strncasecmp(type, "text/csv", n) == 0) {
         create_from_csv(request, ctx);
-    } else {
-        create_from_json(request, ctx);
+        return;
     }
+    if (atomic_fetch_add(&json_under_way, 1) < JSON_AT_ONCE) {
+        create_from_json(request, ctx);
+    } else {
+        http_fail_with(request, &busy);
+    }
+    (void)atomic_fetch_sub(&json_under_way, 1);
 }

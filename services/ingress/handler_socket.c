@@ -222,6 +222,6 @@ void on_f4_socket(struct http_request *request, void *ctx)
     }
     socket.uuid = row.uuid;
     if (http_ws_run(request, &events, on_ready, on_gone, &err) < 0) {
-        http_fail(request, 400, "INVALID_REQUEST", "%s", err.text);
+        http_fail(request, err.code == -ERR_INVALID ? 400 : 503, "INVALID_REQUEST", "%s", err.text);
     }
 }

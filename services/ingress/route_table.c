@@ -5,7 +5,7 @@
 
 enum {
     UPLOAD_BODY_MAX = 1 << 30, /* bytes of a CSV; BLAST_RECIPIENTS_MAX holds too */
-    BLAST_JSON_MAX = 16 << 20  /* bytes of a blast as JSON, which is kept in memory */
+    BLAST_JSON_MAX = 12 << 20  /* bytes of a blast as JSON, which is kept in memory */
 };
 
 #define ROUTE(of_method, of_pattern, of_family, of_access, handler, text, ...)                   \

@@ -150,6 +150,12 @@ void usecase_blast_close(struct blast_making *making)
 
 /* ---- create ---- */
 
+/* The scheduler decides when it has stored the last chunk, some 20,000 recipients a second. */
+static int64_t create_timeout_ms(const struct blast_making *making)
+{
+    return making->ingress->config->command_timeout_ms + making->upload.total / 20;
+}
+
 int usecase_blast_create(struct blast_making *making, struct arena *arena, struct blast_row *out,
                          struct refusal *why)
 {
@@ -174,7 +180,7 @@ int usecase_blast_create(struct blast_making *making, struct arena *arena, struc
                                           .actor = making->actor,
                                           .idempotency_key = draft->idempotency_key,
                                           .kind = "create-blast",
-                                          .timeout_ms = making->ingress->config->command_timeout_ms,
+                                          .timeout_ms = create_timeout_ms(making),
                                           .session_sequence = making->session_sequence};
     const struct command_made made = command_make(&target);
 

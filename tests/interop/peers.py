@@ -167,9 +167,9 @@ class Peer:
                 self.changed.wait(left)
             return self.find(event, fields)[count - 1]
 
-    def wait_receipt(self, kind: str, message_id: str) -> dict:
+    def wait_receipt(self, kind: str, message_id: str, **fields) -> dict:
         def find():
-            found = self.find("receipt", {"type": kind})
+            found = self.find("receipt", {"type": kind, **fields})
             return next((event for event in found if message_id in event["ids"]), None)
 
         return wait_until(find, PATIENCE_S, f"a {kind} receipt of {message_id} at {self.name}: {self.events[-20:]}")

@@ -153,10 +153,15 @@ port_holder() {
     printf '%s (pid %s)\n' "$(cat "/proc/$pid/comm" 2>/dev/null)" "$pid"
 }
 
+port_is_free() {
+    [ -z "$(port_inode "$1")" ]
+}
+
 # need_port NAME PORT SETTING: dies when somebody listens there already.
 need_port() {
     local holder
-    [ -n "$(port_inode "$2")" ] || return 0
+    # a process that has just ended may hold its sockets for a moment longer than its number
+    ! wait_until 2 port_is_free "$2" || return 0
     holder=$(port_holder "$2")
     die "port $2 for $1 is taken${holder:+ by $holder}; free it or choose another with $3=PORT"
 }

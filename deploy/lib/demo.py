@@ -13,7 +13,8 @@ from client import Receiver, Sandbox
 from pair import addresses, draw, log_in, pair
 
 TEMPLATE = "Hi {{name}}, your code is {{code}}"
-CONTACT_DELAY_MS = 10
+CONTACT_DELAY_MS = 10  # more for a few recipients, so that
+SHORTEST_MS = 8000  # there is time to pause half-way
 REPLIES = 100  # of the recipients, who answer with a text
 NAMES = ("Ayu", "Budi", "Citra", "Dewi", "Eko", "Fitri", "Gita", "Hadi", "Indah", "Joko", "Kartika", "Lestari")
 BAR = 30
@@ -116,9 +117,10 @@ class Demo:
 
     def create_blast(self) -> None:
         say("5. create the blast and start it")
+        delay_ms = min(1000, max(CONTACT_DELAY_MS, SHORTEST_MS // self.recipients))
         config = {
             "messageDelay": {"min": 0, "max": 0},
-            "contactDelay": {"min": CONTACT_DELAY_MS, "max": CONTACT_DELAY_MS},
+            "contactDelay": {"min": delay_ms, "max": delay_ms},
             "businessHours": {"enabled": False},
         }
         members = {

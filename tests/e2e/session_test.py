@@ -6,7 +6,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 import checks  # noqa: E402
-from client import Api, ApiError  # noqa: E402
+from client import Api, ApiError, Receiver  # noqa: E402
 from driver import SETTINGS, Driver  # noqa: E402
 from stack import TOP, Stack, wait_until  # noqa: E402
 
@@ -91,6 +91,19 @@ class Sessions(unittest.TestCase):
         body = {"recipient": "6281234567890", "message": "Hello"}
         status, answer = self.driver.api.request("POST", f"/api/sessions/{made['id']}/send", body)
         self.assertEqual((status, answer["message"]), (404, "Session not found or not logged in"))
+
+    def test_an_answer_comes_as_a_signed_webhook(self):
+        receiver = Receiver()
+        self.addCleanup(receiver.close)
+        account = self.driver.account(webhook_url=receiver.url)
+        receiver.secret = account.webhook_secret
+        number = self.driver.sandbox.make_phones(1, reply="text", reply_text="Thank you!", reply_delay_ms=20)[0]
+        self.driver.send(account, number, "Hello")
+        wait_until(lambda: receiver.deliveries or receiver.refused, 30, "the webhook")
+        checks.webhooks_are_the_answers(receiver, account.id, 1)
+        message = next(iter(receiver.deliveries.values()))["message"]
+        self.assertEqual((message["message"], message["from"]), ("Thank you!", f"{number}@s.whatsapp.net"))
+        self.assertEqual(message["to"], f"{account.phone}@s.whatsapp.net")
 
     @classmethod
     def tearDownClass(cls):

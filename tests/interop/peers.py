@@ -52,16 +52,27 @@ class Sandbox:
             self.address = status["sandbox"]["ws"].split("/")[2]
             return
         self.folder = tempfile.mkdtemp(prefix="kentongan-sandbox.")
+        self.program = build / "services/sandbox/sandbox"
+        self.env = {"PATH": os.environ["PATH"], "SANDBOX_STATE_DIR": self.folder + "/state", "SANDBOX_WS_PORT": "0",
+                    "SANDBOX_ADMIN_PORT": "0", "SANDBOX_ACK_GRACE_MS": "15000"}
+        self.env |= {name: value for name, value in os.environ.items() if name.endswith("SAN_OPTIONS")}
+        self.start()
+
+    def start(self):
         self.log = open(pathlib.Path(self.folder, "log"), "wb")
-        env = {"PATH": os.environ["PATH"], "SANDBOX_STATE_DIR": self.folder + "/state", "SANDBOX_WS_PORT": "0",
-               "SANDBOX_ADMIN_PORT": "0"}
-        env |= {name: value for name, value in os.environ.items() if name.endswith("SAN_OPTIONS")}
-        self.process = subprocess.Popen([build / "services/sandbox/sandbox"], env=env, stderr=self.log)
+        self.process = subprocess.Popen([self.program], env=self.env, stderr=self.log)
         opened = self.wait_for_line("the sandbox is open")
         self.admin = f"http://127.0.0.1:{opened['admin_port']}"
         self.address = f"127.0.0.1:{opened['ws_port']}"
         self.ca_file = self.folder + "/state/ca.pem"
         self.root_key = pathlib.Path(self.folder, "state/root_key").read_text().strip()
+
+    def stop(self):
+        self.process.terminate()
+        status = self.process.wait(PATIENCE_S)
+        self.log.close()
+        if status != 0:
+            raise AssertionError(f"the sandbox ended with {status}:\n{pathlib.Path(self.folder, 'log').read_text()}")
 
     def wait_for_line(self, message: str) -> dict:
         log = pathlib.Path(self.folder, "log")
@@ -103,15 +114,11 @@ class Sandbox:
         return self
 
     def __exit__(self, *_):
-        if self.process is None:
-            return
-        self.process.terminate()
-        status = self.process.wait(PATIENCE_S)
-        self.log.close()
-        log = pathlib.Path(self.folder, "log").read_text()
-        shutil.rmtree(self.folder)
-        if status != 0:
-            raise AssertionError(f"the sandbox ended with {status}:\n{log}")
+        if self.process is not None:
+            try:
+                self.stop()
+            finally:
+                shutil.rmtree(self.folder)
 
 
 class Peer:

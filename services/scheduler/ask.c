@@ -17,6 +17,7 @@ struct ask {
     char uuid[UUID_TEXT_MAX];
     int32_t number;
     ask_cb *fn;
+    struct pg_stmt *stmt; /* NULL: sent */
 };
 
 static void on_rows(const struct pg_rows *rows, const struct err *err, void *ctx)
@@ -35,6 +36,24 @@ static void on_rows(const struct pg_rows *rows, const struct err *err, void *ctx
     free(ask);
 }
 
+/* A turn's transaction begins when it has decided everything; this comes behind. */
+static void send_all(void *ctx)
+{
+    struct scheduler *scheduler = ctx;
+    struct ask *ask;
+
+    scheduler->is_asking = false;
+    DL_FOREACH(scheduler->asks, ask)
+    {
+        struct pg_stmt *stmt = ask->stmt;
+
+        if (stmt != NULL && scheduler->ledger != NULL) {
+            ask->stmt = NULL;
+            pg_query(ledger_pg(scheduler->ledger), stmt, on_rows, ask);
+        }
+    }
+}
+
 void ask_run(struct run *run, struct pg_stmt *stmt, int32_t number, ask_cb *fn)
 {
     struct scheduler *scheduler = run->scheduler;
@@ -44,10 +63,14 @@ void ask_run(struct run *run, struct pg_stmt *stmt, int32_t number, ask_cb *fn)
                         .partition = run->partition,
                         .generation = scheduler->generations[run->partition],
                         .number = number,
-                        .fn = fn};
+                        .fn = fn,
+                        .stmt = stmt};
     (void)snprintf(ask->uuid, sizeof(ask->uuid), "%s", run->uuid);
     DL_APPEND(scheduler->asks, ask);
-    pg_query(ledger_pg(scheduler->ledger), stmt, on_rows, ask);
+    if (!scheduler->is_asking) {
+        scheduler->is_asking = true;
+        loop_defer(scheduler->loop, send_all, scheduler);
+    }
 }
 
 void ask_free_all(struct scheduler *scheduler)
@@ -57,6 +80,7 @@ void ask_free_all(struct scheduler *scheduler)
 
     DL_FOREACH_SAFE(scheduler->asks, ask, next)
     {
+        pg_stmt_free(&ask->stmt);
         free(ask);
     }
     scheduler->asks = NULL;

@@ -14,7 +14,8 @@ struct scheduler;
 typedef void ask_cb(struct run *run, int32_t number, const struct pg_rows *rows,
                     const struct err *err);
 
-/* Takes @stmt. @fn is called once, later, unless the run's partition is read anew before. */
+/* Takes @stmt. It sees what the open turn writes. @fn is called once, later, unless the run's
+ * partition is read anew before. */
 void ask_run(struct run *run, struct pg_stmt *stmt, int32_t number, ask_cb *fn);
 
 void ask_free_all(struct scheduler *scheduler); /* once no answer can come any more */

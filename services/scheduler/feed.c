@@ -20,27 +20,25 @@ enum { FEED_RETRY_MS = 500 };
     "ON c.blast_id = b.blast_id AND c.upload_id = b.upload_id WHERE b.blast_id = $1 " \
     "AND c.first_index <= $2 ORDER BY c.first_index DESC LIMIT 1"
 
-static void add(struct run *run, struct letter *letter)
+static void add(struct run *run, struct letters *letters, struct letter *letter)
 {
-    struct feed *feed = &run->feed;
-
-    if (feed->last != NULL) {
-        feed->last->next = letter;
+    if (letters->last != NULL) {
+        letters->last->next = letter;
     } else {
-        feed->first = letter;
+        letters->first = letter;
     }
-    feed->last = letter;
-    feed->n++;
-    feed->bytes += letter->bytes;
+    letters->last = letter;
+    letters->n++;
+    run->feed.bytes += letter->bytes;
 }
 
 static bool is_full(const struct feed *feed)
 {
-    return feed->n >= FEED_MAX || feed->bytes >= FEED_BYTES_MAX;
+    return feed->fresh.n >= FEED_MAX || feed->bytes >= FEED_BYTES_MAX;
 }
 
-/* The lowest index that is wanted and not in the feed; -1: none. Those that came back go first. */
-static int32_t wanted(const struct run *run)
+/* The lowest index that came back and is not in the feed; -1: none. */
+static int32_t wanted_again(const struct run *run)
 {
     int32_t lowest = -1;
 
@@ -51,10 +49,18 @@ static int32_t wanted(const struct run *run)
             lowest = flight->index;
         }
     }
-    if (lowest < 0 && run->feed.next_index < run->state.total) {
-        lowest = run->feed.next_index;
-    }
     return lowest;
+}
+
+/* The index that has to be read next; -1: none. */
+static int32_t wanted(const struct run *run)
+{
+    int32_t index = wanted_again(run);
+
+    if (index < 0 && run->feed.next_index < run->state.total && !is_full(&run->feed)) {
+        index = run->feed.next_index;
+    }
+    return index;
 }
 
 /* Put all of @chunk in that is wanted and fits. */
@@ -64,17 +70,17 @@ static void fill(struct run *run, const struct blast_recipients *chunk, const ch
 
     for (int32_t index = wanted(run); index >= chunk->first_index && index < end;
          index = wanted(run)) {
+        struct letter *letter =
+            letter_new(&chunk->recipients.at[index - chunk->first_index], template, index);
         struct flight *flight = run_flight(run, index);
 
-        if (is_full(&run->feed)) {
-            return;
-        }
-        add(run, letter_new(&chunk->recipients.at[index - chunk->first_index], template, index));
-        run->feed.last->is_again = flight != NULL;
+        letter->is_again = flight != NULL;
         if (flight != NULL) {
             flight->is_fed = true;
+            add(run, &run->feed.again, letter);
         } else {
             run->feed.next_index = index + 1;
+            add(run, &run->feed.fresh, letter);
         }
     }
 }
@@ -133,39 +139,47 @@ static void read_on(struct run *run, int32_t index)
     ask_run(run, stmt, index, on_chunk);
 }
 
+static struct letters *head(struct feed *feed)
+{
+    return feed->again.first != NULL ? &feed->again : &feed->fresh;
+}
+
 const struct letter *feed_first(struct run *run)
 {
     struct feed *feed = &run->feed;
-    int32_t index;
 
-    if (!feed->is_loading && !run->has_fault && feed->n < FEED_LOW && !is_full(feed)) {
-        index = wanted(run);
+    if (!feed->is_loading && !run->has_fault && (feed->fresh.n < FEED_LOW || run->n_back > 0)) {
+        int32_t index = wanted(run);
+
         if (index >= 0) {
             read_on(run, index);
         }
     }
-    return feed->first;
+    if (feed->again.first == NULL && run->n_back > 0) {
+        return NULL; /* they are being read, and go before others */
+    }
+    return head(feed)->first;
 }
 
 struct letter *feed_take(struct run *run)
 {
-    struct feed *feed = &run->feed;
-    struct letter *letter = feed->first;
+    struct letters *letters = head(&run->feed);
+    struct letter *letter = letters->first;
 
     assert(letter != NULL);
-    feed->first = letter->next;
-    if (feed->first == NULL) {
-        feed->last = NULL;
+    letters->first = letter->next;
+    if (letters->first == NULL) {
+        letters->last = NULL;
     }
-    feed->n--;
-    feed->bytes -= letter->bytes;
+    letters->n--;
+    run->feed.bytes -= letter->bytes;
     letter->next = NULL;
     return letter;
 }
 
 void feed_clear(struct run *run)
 {
-    while (run->feed.first != NULL) {
+    while (head(&run->feed)->first != NULL) {
         struct letter *letter = feed_take(run);
 
         letter_free(&letter);

@@ -8,7 +8,7 @@ struct letter;
 struct run;
 
 enum {
-    FEED_MAX = 256, /* letters of one run in memory */
+    FEED_MAX = 256, /* letters of one run in memory, beside those that came back */
     FEED_LOW = 128, /* fewer than that: read more */
     FEED_BYTES_MAX = 1 << 19
 };

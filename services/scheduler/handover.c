@@ -46,14 +46,13 @@ static int32_t take_left_out(struct run *run)
 /* The recipients at the head of the feed that can get nothing, as one event. */
 static void leave_out(struct turn *turn, struct run *run)
 {
-    struct skipped_recipient *list =
-        arena_array0(ledger_tx_arena(turn->tx), run->feed.n, sizeof(*list));
+    struct skipped_recipient *list = arena_array0(
+        ledger_tx_arena(turn->tx), run->feed.fresh.n + run->feed.again.n, sizeof(*list));
     struct blast_event event = {.kind = BLAST_EVENT_RECIPIENTS_SKIPPED};
     const struct letter *letter;
     size_t n = 0;
 
-    for (letter = run->feed.first; letter != NULL && letter->reason != NULL;
-         letter = run->feed.first) {
+    while ((letter = feed_first(run)) != NULL && letter->reason != NULL) {
         list[n].reason = letter->reason; /* a literal */
         list[n++].index = take_left_out(run);
         if (!tally_move(&run->tally, MESSAGE_PENDING, MESSAGE_SKIPPED)) {

@@ -29,11 +29,16 @@ struct flight {
     bool is_changed; /* in the open turn */
 };
 
-/* Letters to be handed over next. */
-struct feed {
+struct letters {
     struct letter *first;
     struct letter *last;
     size_t n;
+};
+
+/* Letters to be handed over next. */
+struct feed {
+    struct letters again; /* those that came back go before all others */
+    struct letters fresh;
     size_t bytes;
     int32_t next_index; /* of the next fresh recipient that is not in it */
     bool is_loading;

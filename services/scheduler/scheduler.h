@@ -13,6 +13,7 @@
 #ifndef SCHEDULER_SCHEDULER_H
 #define SCHEDULER_SCHEDULER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -81,6 +82,7 @@ struct scheduler {
     struct run_list waiting; /* with parked commands */
     struct run_list idle;    /* nothing waits for them: oldest first */
     struct ask *asks;        /* queries on their way */
+    bool is_asking;          /* some have not been sent yet */
     struct loading *loadings;
     size_t n_flights;
 

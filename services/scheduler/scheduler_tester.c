@@ -74,7 +74,8 @@ static void note(struct station *station, struct station_blast *blast,
                  const struct blast_event *event)
 {
     if (event->kind == BLAST_EVENT_PROGRESSED) {
-        if (event->occurred_at < blast->progressed_us + 1000000 && !blast->was_restarted) {
+        if (event->occurred_at / 1000 < blast->progressed_us / 1000 + 1000 &&
+            !blast->was_restarted) {
             broke(station, "two BlastProgressed within a second", event->occurred_at);
         }
         blast->progressed_us = event->occurred_at;
@@ -136,6 +137,8 @@ static void read_send(struct station *station, const struct message_command *com
         broke(station, "handed over twice", index);
     }
     blast->n_handed += blast->times[index] == 0 ? 1 : 0;
+    blast->first_ms = blast->first_ms == 0 ? command->issued_at : blast->first_ms;
+    blast->last_ms = command->issued_at;
     blast->times[index]++;
     blast->message[index] = MESSAGE_PENDING;
     blast->n_unsettled++;
@@ -187,7 +190,9 @@ static void on_delivered(const struct bus_delivery *delivery, void *ctx)
 
     assert(delivery->rc == 0);
     station->undelivered--;
-    station->offset = delivery->offset;
+    if (delivery->topic == TOPIC_BLAST_RECIPIENTS) {
+        station->offset = delivery->offset;
+    }
 }
 
 static void write_record(struct station *station, enum topic topic, const void *record)
@@ -668,7 +673,7 @@ void station_open(struct station *station, struct loop *loop)
     station_set(station, "ACCOUNT_RATE_PER_MIN", "0");
     station_set(station, "BLAST_MESSAGE_DELAY_MS", "0");
     station_set(station, "BLAST_CONTACT_DELAY_MS", "0");
-    station_set(station, "LOG_LEVEL", "info");
+    station_set(station, "LOG_LEVEL", "warn");
 }
 
 void station_close(struct station *station)

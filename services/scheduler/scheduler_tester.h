@@ -41,6 +41,8 @@ struct station_blast {
     uint8_t *times;   /* handed over so often, by index */
     uint8_t *message; /* enum message_state, by index */
     int32_t n_handed;
+    int64_t first_ms; /* when the first was handed over, and the last */
+    int64_t last_ms;
     int32_t n_unsettled; /* handed over and not settled */
     int32_t most_unsettled;
 };
@@ -54,7 +56,7 @@ struct station {
     int partition;
     enum station_way way;
     int64_t undelivered;
-    int64_t offset; /* of the record delivered last */
+    int64_t offset; /* of the chunk delivered last */
     int64_t session_sequence;
     int64_t session_position;
     int64_t message_position;

@@ -6,7 +6,7 @@
 #include "pg/pg.h"
 #include "scheduler/scheduler.h"
 
-enum { SWEEP_MS = 30000, SWEEP_FIRST_MS = 2000, SWEEP_ON_MS = 200, SWEEP_CHUNKS = 50 };
+enum { SWEEP_MS = 10000, SWEEP_FIRST_MS = 2000, SWEEP_ON_MS = 200, SWEEP_CHUNKS = 50 };
 
 /* Outside of turns: what it takes is of no use to anybody, whoever owns the partition. A chunk
  * whose create waits is left alone. */
@@ -26,13 +26,16 @@ static void on_swept(const struct pg_rows *rows, const struct err *err, void *ct
 {
     struct scheduler *scheduler = ctx;
     int64_t n = rows != NULL ? pg_rows_touched(rows) : 0;
+    int64_t wait_ms = n == SWEEP_CHUNKS ? SWEEP_ON_MS : SWEEP_MS;
 
     if (rows == NULL) {
         log_warn("recipients could not be swept", LOG_STR("why", err->text));
     }
     metric_add(scheduler->metrics.chunks_dropped, n);
-    loop_timer_start(scheduler->loop, &scheduler->sweep, n == SWEEP_CHUNKS ? SWEEP_ON_MS : SWEEP_MS,
-                     on_timer, scheduler);
+    if (scheduler->config->chunk_keep_s * 1000 < wait_ms) {
+        wait_ms = scheduler->config->chunk_keep_s * 1000;
+    }
+    loop_timer_start(scheduler->loop, &scheduler->sweep, wait_ms, on_timer, scheduler);
 }
 
 static void on_timer(struct loop_timer *timer, void *ctx)

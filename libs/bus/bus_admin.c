@@ -209,6 +209,51 @@ out:
     return rc;
 }
 
+/* ---- deleting ---- */
+
+static int check_deleted(const rd_kafka_DeleteTopics_result_t *result, struct err *err)
+{
+    size_t n;
+    const rd_kafka_topic_result_t **all = rd_kafka_DeleteTopics_result_topics(result, &n);
+
+    for (size_t i = 0; i < n; i++) {
+        rd_kafka_resp_err_t code = rd_kafka_topic_result_error(all[i]);
+
+        if (code != RD_KAFKA_RESP_ERR_NO_ERROR && code != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) {
+            return err_set(err, ERR_EXTERNAL, "%s: cannot be deleted: %s",
+                           rd_kafka_topic_result_name(all[i]), rd_kafka_err2str(code));
+        }
+    }
+    return 0;
+}
+
+int bus_admin_delete(struct bus_admin *admin, struct err *err)
+{
+    rd_kafka_DeleteTopic_t *unwanted[TOPIC_COUNT];
+    rd_kafka_event_t *event;
+    int rc;
+
+    if (bus_topic_prefix()[0] == '\0') {
+        return err_set(err, ERR_REFUSED, "only topics with a prefix are deleted");
+    }
+    for (size_t i = 0; i < TOPIC_COUNT; i++) {
+        unwanted[i] = rd_kafka_DeleteTopic_new(bus_topic_name((enum topic)i));
+    }
+    rd_kafka_DeleteTopics(admin->client, unwanted, TOPIC_COUNT, NULL, admin->queue);
+    rd_kafka_DeleteTopic_destroy_array(unwanted, TOPIC_COUNT);
+    event = rd_kafka_queue_poll(admin->queue, REQUEST_MS);
+    if (event == NULL || rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        rc = err_set(err, ERR_EXTERNAL, "deleting topics: %s",
+                     event == NULL ? "no answer" : rd_kafka_event_error_string(event));
+    } else {
+        rc = check_deleted(rd_kafka_event_DeleteTopics_result(event), err);
+    }
+    if (event != NULL) {
+        rd_kafka_event_destroy(event);
+    }
+    return rc;
+}
+
 /* ---- checking ---- */
 
 static int check_partitions(struct bus_admin *admin, bool present[TOPIC_COUNT], struct buf *report,

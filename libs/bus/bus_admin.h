@@ -25,6 +25,10 @@ NODISCARD int bus_admin_wait(struct bus_admin *admin, int64_t timeout_ms, struct
 NODISCARD int bus_admin_create(struct bus_admin *admin, int replicas, struct buf *report,
                                struct err *err);
 
+/* Delete the topics of the table that are there: for tests, whose topics have a prefix of their
+ * own. -ERR_REFUSED: there is no prefix (bus_set_topic_prefix), so these would be the real ones. */
+NODISCARD int bus_admin_delete(struct bus_admin *admin, struct err *err);
+
 /* Compare what is there with the table: -ERR_CONFLICT, and a line in @report for each difference; 0
  * and nothing when all is well. */
 NODISCARD int bus_admin_check(struct bus_admin *admin, struct buf *report, struct err *err);

@@ -293,6 +293,28 @@ static int make_topics(void **state)
     return rc;
 }
 
+/* Those of this program alone: without a prefix nothing is ever deleted. */
+static int delete_topics(void **state)
+{
+    struct bus_admin *admin = NULL;
+    struct err err = {0};
+    int rc = bus_admin_new(brokers, &admin, &err);
+
+    (void)state;
+    if (rc == 0) {
+        rc = bus_admin_delete(admin, &err);
+    }
+    if (rc == 0 &&
+        (bus_set_topic_prefix("", NULL) < 0 || bus_admin_delete(admin, NULL) != -ERR_REFUSED)) {
+        rc = err_set(&err, ERR_EXTERNAL, "topics without a prefix would be deleted");
+    }
+    if (rc < 0) {
+        print_error("%s\n", err.text);
+    }
+    bus_admin_free(&admin);
+    return rc;
+}
+
 static void topics_are_made_once(void **state)
 {
     struct bus_admin *admin = NULL;
@@ -617,5 +639,5 @@ int main(void)
         (void)fprintf(stderr, "KENTONGAN_TEST_KAFKA is not set: run tests/run\n");
         return EXIT_FAILURE;
     }
-    return cmocka_run_group_tests(tests, make_topics, NULL);
+    return cmocka_run_group_tests(tests, make_topics, delete_topics);
 }

@@ -156,7 +156,7 @@ int station_open(struct station *station, struct loop *loop, const char *brokers
     };
     int rc = make_topics(brokers, err);
 
-    *station = (struct station){.loop = loop};
+    *station = (struct station){.loop = loop, .brokers = brokers};
     if (rc == 0) {
         rc = bus_producer_new(loop, &out, &station->producer, err);
     }
@@ -176,8 +176,19 @@ int station_open(struct station *station, struct loop *loop, const char *brokers
 
 void station_close(struct station *station)
 {
+    struct bus_admin *admin = NULL;
+    int rc;
+
     bus_producer_close(&station->producer);
     bus_consumer_close(&station->consumer, NULL, NULL);
+    rc = bus_admin_new(station->brokers, &admin, NULL);
+    if (rc == 0) {
+        rc = bus_admin_delete(admin, NULL);
+    }
+    bus_admin_free(&admin);
+    if (rc < 0) { /* nothing depends on it but the broker's room */
+        (void)fprintf(stderr, "station: topics were not deleted\n");
+    }
 }
 
 /* ---- sending ---- */

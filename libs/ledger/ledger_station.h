@@ -15,6 +15,7 @@ struct bus_producer;
 
 struct station {
     struct loop *loop;
+    const char *brokers;
     struct bus_producer *producer;
     struct bus_consumer *consumer;
     int64_t undelivered;
@@ -38,8 +39,8 @@ struct station {
 /* Makes the topics under a prefix of their own, new for each call in this process, and connects. */
 NODISCARD int station_open(struct station *station, struct loop *loop, const char *brokers,
                            struct err *err);
-void station_close(struct station *station);
-const char *station_prefix(void); /* of the last station_open */
+void station_close(struct station *station); /* and deletes its topics */
+const char *station_prefix(void);            /* of the last station_open */
 
 /* Send a PauseBlast to blast @id, of session @id. @command_id NULL: a new one. */
 void station_command(struct station *station, const char *id, const char *command_id);

@@ -51,7 +51,9 @@ class Writer:
     """One for a whole test: it keeps count of positions and sequences."""
 
     def __init__(self, brokers: str):
-        self.producer = confluent_kafka.Producer({"bootstrap.servers": brokers, "linger.ms": 0})
+        self.producer = confluent_kafka.Producer(
+            {"bootstrap.servers": brokers, "linger.ms": 0, "message.max.bytes": 1048000}
+        )
         self.positions: dict[tuple[str, int], int] = {}
         self.sequences: dict[str, int] = {}
 

@@ -1,0 +1,170 @@
+"""Blasts from Kafka: what an outside producer puts on wa.blast.submit.v1, and what becomes of it."""
+
+import json
+import pathlib
+import sys
+import unittest
+import uuid
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+import checks  # noqa: E402
+from driver import BLASTS, SETTINGS, Driver  # noqa: E402
+from log import Log  # noqa: E402
+from log_writer import Writer, encode, partition_of  # noqa: E402
+from stack import TOP, Stack, wait_until  # noqa: E402
+
+BUILD = sys.argv.pop() if len(sys.argv) > 1 else TOP / "build" / "asan"
+SUBMIT, REJECTIONS, DEAD = "wa.blast.submit.v1", "wa.blast.rejections.v1", "wa.dlq.v1"
+AT_ONCE = {
+    "message_delay": {"min": 0, "max": 0},
+    "contact_delay": {"min": 0, "max": 0},
+    "business_hours": {"enabled": False},
+}
+
+
+class Submissions(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.stack = cls.enterClassContext(Stack("submissions", BUILD))
+        cls.stack.up(settings=SETTINGS)
+        cls.driver = Driver(cls.stack)
+        cls.key = (cls.stack.state / "secrets/api_key").read_text().strip()
+        brokers = f"127.0.0.1:{cls.stack.port('kafka')}"
+        cls.writer, cls.log = Writer(brokers), Log(brokers)
+        cls.account = cls.driver.account()
+
+    def submit(self, request: str, numbers: list[str], key: str | None = None, **members) -> bytes:
+        record = {
+            "request_id": request,
+            "whatsapp_session": self.account.id,
+            "campaign_name": f"Campaign {request}",
+            "message_template": "Halo {{name}}",
+            "recipients": [{"phone": number, "variables": {"name": f"N{n}"}} for n, number in enumerate(numbers)],
+            "config": AT_ONCE,
+            "auto_start": False,
+            **members,
+        }
+        value = encode(SUBMIT, record)
+        self.put(request, value, self.key if key is None else key)
+        return value
+
+    def put(self, request: str, value: bytes, key: str):
+        self.writer.raw(SUBMIT, request, value, headers=[("x-api-key", key.encode())] if key else None)
+
+    def blasts(self, request: str) -> list[dict]:
+        listed = self.driver.get(BLASTS, {"limit": 100})["data"]["sessions"]
+        return [blast for blast in listed if blast["campaignName"] == f"Campaign {request}"]
+
+    def one_blast(self, request: str) -> dict:
+        found = wait_until(lambda: self.blasts(request), 30, f"the blast of {request}")
+        self.assertEqual(len(found), 1)
+        return found[0]
+
+    def rejections(self, request: str) -> list:
+        return [r for r in self.log.records(REJECTIONS) if r.value["request_id"] == request]
+
+    def rejection(self, request: str, count: int = 1) -> dict:
+        found = wait_until(lambda: len(got := self.rejections(request)) >= count and got, 30, f"{count} rejections")
+        self.assertEqual({(r.key, r.partition) for r in found}, {(request, partition_of(request))})
+        return found[-1].value
+
+    def settled(self, request: str):
+        """Everything submitted before is decided when one more is, in the same partition."""
+        place = partition_of(request)
+        last = next(name for name in (f"last-{uuid.uuid4()}" for _ in range(1000)) if partition_of(name) == place)
+        self.submit(last, [], key="nobody's")
+        self.rejection(last)
+
+    def test_a_hundred_recipients_get_their_message_once(self):
+        request = f"hundred-{uuid.uuid4()}"
+        numbers = self.driver.sandbox.make_phones(100, delay_ms=20, read_delay_ms=20)
+        value = self.submit(request, numbers, auto_start=True)
+        blast = self.one_blast(request)["sessionId"]
+        self.put(request, value, self.key)  # a producer that heard of no acknowledgement
+        state = self.driver.wait_for_blast(blast, "COMPLETED")
+        self.assertEqual((state["totalMessages"], state["sentCount"], state["failedCount"]), (100, 100, 0))
+        checks.read_once(self.driver, self.account.phone, {number: f"Halo N{n}" for n, number in enumerate(numbers)})
+        self.settled(request)
+        self.assertEqual(len(self.blasts(request)), 1)
+        self.assertEqual(self.rejections(request), [])
+
+    def test_nobody_unknown_makes_a_blast(self):
+        for key in ("", "not a key of anybody"):
+            request = f"stranger-{uuid.uuid4()}"
+            self.submit(request, ["6281234567890"], key=key)
+            self.assertEqual(self.rejection(request)["code"], "UNAUTHORIZED")
+            self.assertEqual(self.blasts(request), [])
+
+    def test_what_cannot_be_is_rejected_with_the_reason(self):
+        for members, code, words in (
+            ({"recipients": [{"phone": "6281234567890", "variables": {}}, {"phone": "x", "variables": {}}]},
+             "INVALID_REQUEST", "recipients[1]"),
+            ({"recipients": []}, "INVALID_REQUEST", "recipients"),
+            ({"message_template": ""}, "INVALID_REQUEST", ""),
+        ):  # fmt: skip
+            request = f"wrong-{uuid.uuid4()}"
+            self.submit(request, ["6281234567890"], **members)
+            rejection = self.rejection(request)
+            self.assertEqual(rejection["code"], code, rejection)
+            self.assertIn(words, rejection["message"])
+            self.assertEqual(self.blasts(request), [])
+
+    def test_the_session_may_come_later(self):
+        request = f"later-{uuid.uuid4()}"
+        self.submit(request, ["6281234567890"], whatsapp_session=f"later-{request[-12:]}")
+        blast = self.one_blast(request)
+        self.assertEqual((blast["status"], blast["whatsappAccount"]["status"]), ("IDLE", "unknown"))
+
+    def test_the_first_verdict_on_a_request_stays(self):
+        request = f"first-{uuid.uuid4()}"
+        self.submit(request, [])
+        first = self.rejection(request)
+        self.submit(request, ["6281234567890"])  # mended, but under the same id
+        again = self.rejection(request, 2)
+        self.assertEqual((again["code"], again["message"]), (first["code"], first["message"]))
+        self.assertEqual(self.blasts(request), [])
+
+    def test_what_is_no_submission_becomes_a_dead_letter_without_the_key(self):
+        good = encode(SUBMIT, {"request_id": "r", "whatsapp_session": "s", "campaign_name": "c", "message_template": "t",
+                               "recipients": [], "auto_start": False})  # fmt: skip
+        wrong = {
+            "not avro at all": b"not avro at all",
+            "cut": good[:-3],
+            "too long": good + b"x",
+            "of another topic": encode(REJECTIONS, {"request_id": "r", "code": "c", "message": "m", "rejected_at": 1}),
+            "of nobody's schema": b"\0\x7f\xff\xff\xff" + good[5:],
+            "over the limit": good[:5] + b"\0" * 1_020_000,
+        }
+        for name, value in wrong.items():
+            self.put(f"{name}-{uuid.uuid4()}", value, self.key)
+        letters = wait_until(
+            lambda: len(got := [r for r in self.log.records(DEAD) if r.value["source_topic"] == SUBMIT]) >= len(wrong) and got,
+            60, "dead letters",
+        )  # fmt: skip
+        self.assertEqual(len(letters), len(wrong))
+        by_name = {r.value["source_key"].decode().rsplit("-", 5)[0]: r.value for r in letters}
+        for name, value in wrong.items():
+            letter = by_name[name]
+            self.assertEqual(letter["service"], "ingress")
+            self.assertTrue(letter["reason"])
+            self.assertEqual(letter["value"], value[: len(letter["value"])])
+            self.assertNotIn(self.key.encode(), letter["value"] + json.dumps(letter["reason"]).encode())
+        self.assertGreater(len(by_name["over the limit"]["value"]), 900_000)
+
+    def test_each_makes_one_blast_though_ingress_is_killed(self):
+        requests = [f"killed-{n}-{uuid.uuid4()}" for n in range(12)]
+        for n, request in enumerate(requests):
+            self.submit(request, ["6281234567890"] * 3)
+            if n in (3, 7):
+                self.stack.ctl("kill", "ingress-1")
+                self.stack.ctl("start", "ingress-1")
+        for request in requests:
+            self.assertEqual(self.one_blast(request)["totalMessages"], 3)
+        for request in requests:
+            self.settled(request)
+            self.assertEqual(len(self.blasts(request)), 1)
+            self.assertEqual(self.rejections(request), [])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -6,6 +6,9 @@
 #include <string.h>
 
 #include "connector/connector.h"
+#include "connector/credentials.h"
+#include "connector/link.h"
+#include "connector/mailbox.h"
 
 struct account *account_new(struct connector *connector, const char *uuid, int partition)
 {
@@ -47,7 +50,10 @@ void account_free(struct account **account)
     if (gone == NULL) {
         return;
     }
-    assert(gone->link == NULL && gone->mailbox == NULL && gone->staged == NULL);
+    link_close(gone);
+    mailbox_free(&gone->mailbox);
+    credentials_drop(gone);
+    free(gone->staged);
     while ((seen = account_seen_take(gone)) != NULL) {
         account_seen_free(&seen);
     }

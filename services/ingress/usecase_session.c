@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "crypto/crypto.h"
+#include "domain/webhook.h"
 #include "ingress/command.h"
 #include "ingress/request.h"
 #include "ingress/reserve.h"
@@ -20,9 +21,8 @@ enum {
     TOKEN_BYTES = 32
 };
 
-/* labels that sealed values are bound to (crypto_seal.h); webhooks opens the first */
-#define LABEL_WEBHOOK_SECRET "webhook_secret"
-#define LABEL_SESSION_TOKEN  "session_token"
+/* what a sealed token is bound to (crypto_seal.h); the label of webhook secrets is domain's */
+#define LABEL_SESSION_TOKEN "session_token"
 
 static const char secret_prefix[] = "whsec_";
 
@@ -162,7 +162,7 @@ int usecase_session_create(struct ingress *ingress, const struct actor *actor,
                           ? random_text(SECRET_BYTES, secret_prefix, TEXT_BASE64, arena)
                           : NULL;
         command.as.create.webhook_secret_enc =
-            sealed(ingress, names.uuid.text, LABEL_WEBHOOK_SECRET,
+            sealed(ingress, names.uuid.text, WEBHOOK_SECRET_LABEL,
                    made_secret != NULL ? made_secret : draft->webhook_secret, arena);
     }
     if (command_run(ingress, TOPIC_SESSION_CMD, &command, &target, &made, why) < 0) {
@@ -261,7 +261,7 @@ int usecase_session_webhook(struct ingress *ingress, const struct actor *actor,
     command.as.set_webhook.webhook_url = url;
     if (secret != NULL) {
         command.as.set_webhook.secret_enc =
-            sealed(ingress, session->uuid, LABEL_WEBHOOK_SECRET, secret, arena);
+            sealed(ingress, session->uuid, WEBHOOK_SECRET_LABEL, secret, arena);
     }
     *made = made_secret;
     return run_on(ingress, actor, session, &command, why);

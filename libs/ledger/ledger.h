@@ -34,8 +34,7 @@ enum {
     LEDGER_RECORDS_MAX = 500,          /* input records in one turn */
     LEDGER_OUTPUT_BYTES_MAX = 8388608, /* encoded events in one turn */
     LEDGER_INPUTS_MAX = 8,
-    LEDGER_OUTPUTS_MAX = 4,
-    LEDGER_REASON_MAX = 1000 /* bytes of the reason in a dead letter */
+    LEDGER_OUTPUTS_MAX = 4
 };
 
 struct ledger_input {
@@ -80,7 +79,8 @@ struct ledger_handlers {
      * decide, stage. The turn ends when this has returned and no ledger_ask of it is open. A turn
      * that staged and took nothing is not sent; neither of the two below is called then. */
     void (*on_turn)(struct ledger_tx *tx, void *ctx);
-    /* Committed: make staged state the state, write sockets, send replies. */
+    /* Committed: make staged state the state, write sockets, send replies. A partition of it may
+     * have been revoked meanwhile: nothing goes to a socket where ledger_is_live says no. */
     void (*on_committed)(struct ledger_tx *tx, void *ctx);
     /* Not committed, or unknown: drop what was staged. on_reset of each partition that it touched
      * follows. */

@@ -20,8 +20,7 @@
 
 enum {
     LEDGER_STREAMS_MAX = (LEDGER_OUTPUTS_MAX + 1) * LEDGER_PARTITIONS,
-    LEDGER_RECORD_ROOM = 16, /* events that one record may make */
-    LEDGER_ALL = (1 << LEDGER_PARTITIONS) - 1
+    LEDGER_RECORD_ROOM = 16 /* events that one record may make */
 };
 
 /* ---- inputs ---- */

@@ -169,6 +169,10 @@ size_t ledger_room(const struct ledger_tx *tx);
  * touched. */
 struct pg_stmt *ledger_sql(struct ledger_tx *tx, int partition, const char *text);
 
+/* Something in memory of @partition (live) hangs on this turn: should it fail, on_reset follows for
+ * it as for those that have a statement or an event in it. */
+void ledger_touch(struct ledger_tx *tx, int partition);
+
 /* Read within the transaction, behind the fence and what was staged up to now. Takes @stmt. @fn
  * runs later, with rows, and may stage, ask and take more; when the turn fails first it does not
  * run. What was staged before may not get more parameters. */

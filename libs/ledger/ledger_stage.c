@@ -66,7 +66,7 @@ size_t ledger_room(const struct ledger_tx *tx)
                : LEDGER_EVENTS_MAX - tx->n_events;
 }
 
-static void touch(struct ledger_tx *tx, int partition)
+void ledger_touch(struct ledger_tx *tx, int partition)
 {
     assert(partition >= 0 && partition < LEDGER_PARTITIONS);
     assert(tx->stage == LEDGER_STAGE_DECIDE && tx->depth > 0);
@@ -92,7 +92,7 @@ struct pg_stmt *ledger_sql(struct ledger_tx *tx, int partition, const char *text
 {
     struct pg_stmt *stmt = pg_stmt_new(text);
 
-    touch(tx, partition);
+    ledger_touch(tx, partition);
     stage(tx, stmt);
     return stmt;
 }
@@ -179,7 +179,7 @@ int ledger_emit(struct ledger_tx *tx, int partition, enum topic topic, const cha
     set_event_id(tx, &kind->at, record);
     rc = bus_encode(topic, record, &wire, err);
     if (rc == 0) {
-        touch(tx, partition);
+        ledger_touch(tx, partition);
         add_row(tx, stream, key, buf_bytes(&wire));
     }
     buf_done(&wire);
@@ -197,7 +197,7 @@ void ledger_stage_dead(struct ledger_tx *tx, const struct ledger_entry *entry, c
     struct err err = {0};
     int rc;
 
-    touch(tx, raw->partition);
+    ledger_touch(tx, raw->partition);
     ledger->metrics.dead_letters++;
     if (ledger->config.is_silent) {
         return;
@@ -237,7 +237,7 @@ const struct ledger_answer *ledger_stage_find_answer(const struct ledger_tx *tx,
 
 void ledger_stage_answer(struct ledger_tx *tx, const struct ledger_answer *answer)
 {
-    touch(tx, answer->partition);
+    ledger_touch(tx, answer->partition);
     if (tx->n_answers == tx->cap_answers) {
         size_t cap = tx->cap_answers == 0 ? 32 : tx->cap_answers * 2;
         struct ledger_answer *more = arena_array0(&tx->arena, cap, sizeof(*more));

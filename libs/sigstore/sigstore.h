@@ -35,7 +35,7 @@ enum {
     SIGSTORE_DEVICE_MAX = 255,     /* device numbers have one byte on the wire */
     SIGSTORE_ARCHIVED_MAX = 5,     /* older sessions kept per peer device */
     SIGSTORE_SKIPPED_MAX = 256,    /* keys of messages not yet seen, per receiving chain */
-    SIGSTORE_CACHE_DEFAULT = 64,   /* records kept per account that has a backend */
+    SIGSTORE_CACHE_DEFAULT = 256,  /* records kept per account that has a backend */
     SIGSTORE_PLAIN_MAX = 1 << 20,  /* bytes to encrypt at once */
     SIGSTORE_CIPHER_MAX = 2 << 20, /* bytes to decrypt at once */
 };

@@ -25,7 +25,7 @@ CREATE INDEX credentials_partition ON credentials (partition);
 CREATE TABLE signal_record (
     session_uuid uuid     NOT NULL,
     kind         smallint NOT NULL,
-    key          text     NOT NULL,
+    key          text     COLLATE "C" NOT NULL,
     version      bigint   NOT NULL,
     sealed       bytea    NOT NULL,
     PRIMARY KEY (session_uuid, kind, key)

@@ -9,6 +9,7 @@
 #include "connector/credentials.h"
 #include "connector/link.h"
 #include "connector/mailbox.h"
+#include "connector/opening.h"
 
 struct account *account_new(struct connector *connector, const char *uuid, int partition)
 {
@@ -50,10 +51,15 @@ void account_free(struct account **account)
     if (gone == NULL) {
         return;
     }
+    assert(!gone->in_turn);
+    gone->wants_open = false;
+    opening_drop(gone);
     link_close(gone);
+    loop_timer_stop(&gone->retry);
     mailbox_free(&gone->mailbox);
     credentials_drop(gone);
     free(gone->staged);
+    buf_done(&gone->routing);
     while ((seen = account_seen_take(gone)) != NULL) {
         account_seen_free(&seen);
     }
@@ -73,7 +79,6 @@ struct seen *account_seen_new(enum session_observation_kind kind)
 
 void account_see(struct account *account, struct seen *seen)
 {
-    seen->saw.epoch = account->epoch;
     if (account->seen_last != NULL) {
         account->seen_last->next = seen;
     } else {
@@ -93,6 +98,7 @@ struct seen *account_seen_take(struct account *account)
             account->seen_last = NULL;
         }
         seen->next = NULL;
+        seen->saw.epoch = account->epoch;
     }
     return seen;
 }

@@ -2,11 +2,16 @@
  *
  * One loop, one thread. Everything that must last goes through a turn of the ledger: commands,
  * observations and stanzas wait in their accounts until a turn takes them, are decided on the
- * committed state, staged, committed, and only then have effects on sockets and on Redis.
+ * committed state, staged, committed, and only then have effects on sockets and on Redis. When a
+ * turn fails, all that memory holds of the partitions that it touched goes, and is read again.
  *
  *     Kafka commands --.                                   .-> events (outbox, Kafka)
  *     sockets (link) ---+-> account (waits) -> turn (decides, stages) -> commit -> effects
- *     timers -----------'                                  '-> rows of schema connector */
+ *     timers -----------'                                  '-> rows of schema connector
+ *
+ * Crash points beside the ledger's: before.write and after.write around the bytes of an outbound
+ * message, before.ack and after.ack around acks and receipts of stanzas that came in, before.reply
+ * and after.reply around the answer to a command. */
 #ifndef CONNECTOR_CONNECTOR_H
 #define CONNECTOR_CONNECTOR_H
 
@@ -20,15 +25,16 @@
 
 struct account;
 struct cache;
+struct loading;
+struct query;
 struct sigstore;
 struct svc_drain;
 struct svc_health;
-struct turn;
 struct ws_tls;
 
 enum {
     CONNECTOR_REFRESH_MS = 1000,
-    CONNECTOR_PRESENCE_EVERY_MS = 10000 /* CACHE_RUNTIME_REFRESH_MS */
+    CONNECTOR_PRESENCE_EVERY_MS = 10000 /* CACHE_RUNTIME_REFRESH_MS; idle accounts rest then too */
 };
 
 struct connector {
@@ -47,10 +53,16 @@ struct connector {
     uint64_t generations[LEDGER_PARTITIONS]; /* of what is in memory; changes at each load */
     struct account *ready_first;             /* have something that waits for a turn */
     struct account *ready_last;
-    struct turn *turn; /* the open one, or NULL */
+    struct query *queries;    /* under way (query.h) */
+    struct loading *loadings; /* partitions under way (load.c) */
+    uint64_t tags;            /* last number given to something that is asked for */
+    struct map openings;      /* accounts whose connections are due (opening.h) */
+    struct loop_timer opening_timer;
     struct loop_timer refresh;
     unsigned refreshes;
-    int pruning; /* statements under way */
+    struct loop_timer prune;
+    int pruning;      /* statements under way */
+    bool prunes_more; /* there are more old rows than one round takes */
     bool draining;
     int exit_status; /* of enum svc_exit */
 };

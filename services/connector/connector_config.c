@@ -25,6 +25,8 @@ static const struct svc_config_entry entries[] = {
             "connections on which a message is tried before it fails"),
     SVC_INT(S, keep_days, "MESSAGE_KEEP_DAYS", "30", 1, 365,
             "days that a settled message waits for receipts"),
+    SVC_INT(S, connects_per_s, "CONNECTS_PER_SECOND", "50", 1, 500,
+            "connections opened per second when many are to be made anew"),
 };
 
 const struct svc_config_table connector_config_table = SVC_CONFIG_TABLE(

@@ -14,6 +14,7 @@ struct connector_config {
     int64_t ack_timeout_ms;
     int64_t max_attempts;
     int64_t keep_days;
+    int64_t connects_per_s;
 };
 
 extern const struct svc_config_table connector_config_table;

@@ -8,4 +8,8 @@ struct account;
  * the account's memory: do not touch it afterwards. */
 void effects_run(struct account *account);
 
+/* The turn failed: what was staged goes. What it would have done to the connection without any
+ * event is done all the same: it followed from the committed state. */
+void effects_failed(struct account *account);
+
 #endif

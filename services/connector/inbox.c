@@ -1,18 +1,20 @@
 #include "connector/inbox.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/err.h"
 #include "base/log.h"
 #include "connector/account.h"
 #include "connector/connector.h"
+#include "connector/lids.h"
 #include "connector/mailbox.h"
 #include "connector/peers.h"
 #include "connector/sender.h"
 #include "connector/turn.h"
 #include "wa/wa_ack.h"
 #include "wa/wa_node.h"
+
+/* ---- the queue ---- */
 
 int mailbox_take(struct account *account, const struct wa_node *stanza, struct err *err)
 {
@@ -30,6 +32,7 @@ int mailbox_take(struct account *account, const struct wa_node *stanza, struct e
         free(incoming);
         return rc;
     }
+    incoming->tag = ++account->connector->tags;
     *(mailbox->inbox_last != NULL ? &mailbox->inbox_last->next : &mailbox->inbox_first) = incoming;
     mailbox->inbox_last = incoming;
     mailbox->n_inbox++;
@@ -46,9 +49,26 @@ static void drop_first(struct mailbox *mailbox)
         mailbox->inbox_last = NULL;
     }
     mailbox->n_inbox--;
+    mailbox->n_rows_asked -= incoming->rows_asked ? 1 : 0;
     buf_done(&incoming->packed);
     free(incoming);
 }
+
+void mailbox_drop_inbox(struct mailbox *mailbox)
+{
+    while (mailbox->inbox_first != NULL) {
+        drop_first(mailbox);
+    }
+    mailbox->loading = mailbox->fetching_for = 0;
+    mailbox->n_loading = 0;
+}
+
+void inbox_again(struct incoming *incoming)
+{
+    incoming->is_ready = false;
+}
+
+/* ---- stanzas that need nothing ---- */
 
 static void ack(struct account *account, const struct wa_node *node, int error)
 {
@@ -62,24 +82,31 @@ static void ack(struct account *account, const struct wa_node *node, int error)
 static void notification(struct account *account, const struct wa_node *node)
 {
     struct wa_jid from;
+    struct wa_jid lid;
+    bool identity = wa_node_find(node, "identity") != NULL;
 
-    if (wa_node_attr_jid(node, "from", &from) &&
-        (wa_node_attr_is(node, "type", "devices") ||
-         wa_node_attr_is(node, "type", "account_sync") || wa_node_find(node, "identity") != NULL)) {
-        peers_forget(account->mailbox->peers, &from);
+    if (wa_node_attr_jid(node, "from", &from)) {
+        if (wa_node_attr_is(node, "type", "devices") ||
+            wa_node_attr_is(node, "type", "account_sync") || identity) {
+            peers_forget(account->mailbox->peers, &from, identity);
+        }
+        if (wa_node_attr_is(node, "type", "devices") && wa_node_attr_jid(node, "lid", &lid)) {
+            lids_tell(account->mailbox->lids, &from, &lid);
+        }
     }
     ack(account, node, 0);
 }
 
-/* False: it waits for something that is being loaded. */
-static bool handle(struct turn *turn, struct account *account, const struct wa_node *node)
+/* False: it waits for something that is being read. */
+static bool handle(struct turn *turn, struct account *account, struct incoming *incoming,
+                   const struct wa_node *node)
 {
     if (wa_node_is(node, "ack")) {
         sender_ack(turn, account, node);
     } else if (wa_node_is(node, "message")) {
-        return inbox_message(turn, account, node);
+        return inbox_message(turn, account, incoming, node);
     } else if (wa_node_is(node, "receipt")) {
-        return inbox_receipt(turn, account, node);
+        return inbox_receipt(turn, account, incoming, node);
     } else if (wa_node_is(node, "notification")) {
         notification(account, node);
     } else {
@@ -88,25 +115,40 @@ static bool handle(struct turn *turn, struct account *account, const struct wa_n
     return true;
 }
 
+/* ---- the turn ---- */
+
 void inbox_run(struct turn *turn, struct account *account)
 {
     struct mailbox *mailbox = account->mailbox;
     struct arena arena = {0};
+    bool waits = false;
 
-    while (mailbox->inbox_first != NULL && !mailbox->is_waiting &&
-           ledger_room(turn->tx) >= TURN_ROOM_MIN + turn->n_told) {
+    while (mailbox->inbox_first != NULL && turn_room(turn) >= TURN_ROOM_MIN) {
+        struct incoming *incoming = mailbox->inbox_first;
         struct wa_node *node = NULL;
+        bool is_done = true;
 
+        if (!incoming->is_ready) {
+            waits = !inbox_is_ready(account);
+            if (waits) {
+                break;
+            }
+        }
+        lids_run(turn, account);
         turn_touch(turn, account);
-        if (wa_node_decode(buf_bytes(&mailbox->inbox_first->packed), &arena, &node, NULL) == 0 &&
-            !handle(turn, account, node)) {
+        if (wa_node_decode(buf_bytes(&incoming->packed), &arena, &node, NULL) == 0) {
+            is_done = handle(turn, account, incoming, node);
+        }
+        arena_reset(&arena);
+        if (is_done) {
+            drop_first(mailbox);
+        } else {
+            incoming->is_ready = false; /* in another turn: what is staged now may be in the way */
             break;
         }
-        drop_first(mailbox);
-        arena_reset(&arena);
     }
     arena_done(&arena);
-    if (mailbox->inbox_first != NULL && !mailbox->is_waiting) {
+    if (mailbox->inbox_first != NULL && !waits) {
         account_ready(account);
     }
 }

@@ -9,6 +9,7 @@
 #include "connector/account.h"
 #include "connector/connector.h"
 #include "connector/inbox.h"
+#include "connector/lids.h"
 #include "connector/mailbox.h"
 #include "connector/metrics.h"
 #include "connector/peers.h"
@@ -24,6 +25,7 @@
 struct letter {
     struct turn *turn;
     struct account *account;
+    struct incoming *incoming;
     const struct wa_node *node;
     struct arena arena;
     struct wa_message_received message;
@@ -53,44 +55,25 @@ static void receipt(struct letter *letter, enum wa_receipt_type instead)
     ack(letter, 0);
 }
 
-/* ---- records ---- */
-
-static void on_records(struct account *account, int rc, void *ctx)
-{
-    (void)ctx;
-    if (account != NULL && account->mailbox != NULL) {
-        account->mailbox->is_waiting = false;
-        if (rc == 0) {
-            account_ready(account);
-        }
-    }
-}
-
-/* True: every record that decrypting will ask for is cached. Else they are being loaded. */
-static bool records_ready(struct letter *letter)
-{
-    struct sigstore_ref refs[SIGSTORE_REFS_MAX * WA_MESSAGE_ENCS_MAX];
-    bool ready = true;
-    size_t n = 0;
-
-    for (size_t i = 0; i < letter->message.n_encs; i++) {
-        const struct wa_enc *enc = &letter->message.encs[i];
-        n += sigstore_decrypt_refs(&letter->addr, enc->type, enc->bytes, refs + n);
-    }
-    for (size_t i = 0; i < n; i++) {
-        ready = ready && sigstore_is_loaded(letter->account->signal, &refs[i]);
-    }
-    if (!ready) {
-        letter->account->mailbox->is_waiting = true;
-        records_load(letter->account, refs, n, on_records, NULL);
-    }
-    return ready;
-}
-
 /* ---- retry ---- */
 
-/* Ask the sender to encrypt again: with keys of ours from the second time on. */
-static void ask_again(struct letter *letter, const struct wa_enc *enc,
+/* Keys of ours for the sender to begin anew with. False: they are to be read first. */
+static bool offer_keys(struct letter *letter, struct wa_retry *retry)
+{
+    const struct wa_creds *device = &letter->account->credentials->device;
+    enum sigstore_verdict verdict = sigstore_bundle(letter->account->signal, true, &retry->keys);
+
+    if (verdict == SIGSTORE_NOT_LOADED) {
+        letter->incoming->needs_own_keys = true;
+        return false;
+    }
+    retry->has_keys = verdict == SIGSTORE_OK;
+    retry->device_identity = (struct bytes){device->device_identity, device->device_identity_n};
+    return true;
+}
+
+/* Ask the sender to encrypt again: with keys of ours from the second time on. False: waits. */
+static bool ask_again(struct letter *letter, const struct wa_enc *enc,
                       enum sigstore_verdict verdict)
 {
     struct wa_retry retry = {.count = enc->count + 1,
@@ -102,18 +85,17 @@ static void ask_again(struct letter *letter, const struct wa_enc *enc,
     retry.registration_id = account->credentials->device.registration_id;
     if (retry.count > WA_RETRY_LIMIT) {
         ack(letter, 0);
-        return;
+        return true;
     }
-    if (retry.count > 1 || verdict == SIGSTORE_NO_SESSION) {
-        retry.has_keys = sigstore_bundle(account->signal, true, &retry.keys) == SIGSTORE_OK;
-        retry.device_identity = (struct bytes){account->credentials->device.device_identity,
-                                               account->credentials->device.device_identity_n};
+    if ((retry.count > 1 || verdict == SIGSTORE_NO_SESSION) && !offer_keys(letter, &retry)) {
+        return false;
     }
     metric_add(metrics.undecryptable, 1);
     send_after(letter, wa_retry_to_server(&letter->arena, &letter->message, &retry));
     ack(letter, 0);
     log_info("message does not decrypt", LOG_STR("session", account->state.uuid),
              LOG_STR("why", sigstore_verdict_name(verdict)), LOG_INT("count", retry.count));
+    return true;
 }
 
 /* ---- telling ---- */
@@ -130,7 +112,16 @@ static const char *jid_text(struct letter *letter, const struct wa_jid *jid)
 static const char *person_text(struct letter *letter, const struct wa_jid *jid,
                                const struct wa_jid *other)
 {
-    return jid_text(letter, wa_jid_is_lid(jid) && other->server == WA_SERVER_PN ? other : jid);
+    struct wa_jid known = {0};
+
+    if (!wa_jid_is_lid(jid)) {
+        return jid_text(letter, jid);
+    }
+    if (other->server != WA_SERVER_PN) {
+        known = lids_other(letter->account->mailbox->lids, jid);
+        other = &known;
+    }
+    return jid_text(letter, other->server == WA_SERVER_PN ? other : jid);
 }
 
 static void tell(struct letter *letter, const struct wa_body *body)
@@ -161,19 +152,94 @@ static void tell(struct letter *letter, const struct wa_body *body)
     *(turn->told_last != NULL ? &turn->told_last->next : &turn->told) = told;
     turn->told_last = told;
     turn->n_told++;
+    turn->reserved++;
 }
 
-static void learn(struct letter *letter)
-{
-    struct peers *peers = letter->account->mailbox->peers;
-    const struct wa_message_view *view = &letter->view;
+/* ---- what the own phone says ---- */
 
-    if (wa_jid_is_lid(&view->sender)) {
-        peers_learn(peers, &view->sender_alt, &view->sender);
-    } else {
-        peers_learn(peers, &view->sender, &view->sender_alt);
+enum { LEARN_MAX = 256 }; /* pairs out of one list; others are told when they are met */
+
+static void on_learnt(struct account *account, int rc, uint64_t tag)
+{
+    (void)rc;
+    (void)tag;
+    account_ready(account); /* a turn stores them */
+}
+
+/* Numbers and LIDs that belong together: @users are the numbers. */
+static void load_learnt(struct letter *letter, const struct wa_jid *users, size_t n)
+{
+    if (n > 0 && lids_load(letter->account, users, n, on_learnt, 0)) {
+        account_ready(letter->account);
     }
 }
+
+static void learn_lids(struct letter *letter, const struct wa_body *body)
+{
+    struct wa_jid *users = arena_array0(&letter->arena, LEARN_MAX, sizeof(*users));
+    size_t n = 0;
+
+    for (size_t i = 0; i < body->n_lids && n < LEARN_MAX; i++) {
+        char pn[24];
+        char lid[24];
+        struct wa_jid hidden;
+
+        (void)snprintf(pn, sizeof(pn), "%llu", (unsigned long long)body->lids[i].pn);
+        (void)snprintf(lid, sizeof(lid), "%llu", (unsigned long long)body->lids[i].lid);
+        users[n] = wa_jid_make(WA_SERVER_PN, pn, 0);
+        hidden = wa_jid_make(WA_SERVER_LID, lid, 0);
+        lids_tell(letter->account->mailbox->lids, &users[n++], &hidden);
+    }
+    load_learnt(letter, users, n);
+}
+
+static void saw_own_name(struct account *account, const char *name)
+{
+    struct seen *seen = account_seen_new(SESSION_SAW_PROFILE);
+
+    seen->saw.profile.push_name = arena_strdup(&seen->arena, name);
+    account_see(account, seen);
+}
+
+/* A part of the history: of use are the names and the LIDs in it. */
+static void read_history(struct letter *letter, const struct wa_body *body)
+{
+    const struct wa_creds *device = &letter->account->credentials->device;
+    struct wa_jid *users = arena_array0(&letter->arena, LEARN_MAX, sizeof(*users));
+    struct wa_body_sync sync = {0};
+    struct wa_jid jid;
+    struct wa_jid lid;
+    size_t n = 0;
+
+    if (body->history.inline_payload.n == 0 ||
+        wa_body_history_open(body->history.inline_payload, &letter->arena, &sync, NULL) < 0) {
+        return;
+    }
+    for (size_t i = 0; i < sync.n_names; i++) {
+        if (sync.names[i].name[0] != '\0' && wa_jid_parse(sync.names[i].jid, &jid) &&
+            (wa_jid_same_user(&jid, &device->pn) || wa_jid_same_user(&jid, &device->lid))) {
+            saw_own_name(letter->account, sync.names[i].name);
+        }
+    }
+    for (size_t i = 0; i < sync.n_lids && n < LEARN_MAX; i++) {
+        if (wa_jid_parse(sync.lids[i].jid, &jid) && wa_jid_parse(sync.lids[i].name, &lid)) {
+            lids_tell(letter->account->mailbox->lids, &jid, &lid);
+            users[n++] = jid;
+        }
+    }
+    load_learnt(letter, users, n);
+}
+
+static void own_words(struct letter *letter, const struct wa_body *body)
+{
+    if (body->kind == WA_BODY_HISTORY) {
+        read_history(letter, body);
+    } else if (body->kind == WA_BODY_LID_MAPPING) {
+        learn_lids(letter, body);
+    }
+}
+
+/* ---- decrypting ---- */
 
 /* What was decrypted: told if it is for people, and if whoever says it may. */
 static void read_body(struct letter *letter, struct bytes plain)
@@ -191,39 +257,60 @@ static void read_body(struct letter *letter, struct bytes plain)
         ack(letter, 0); /* nobody else may say such things */
         return;
     }
-    if (!letter->view.from_me && wa_body_is_for_people(body.kind)) {
+    if (letter->view.from_me) {
+        own_words(letter, &body);
+    } else if (wa_body_is_for_people(body.kind)) {
         tell(letter, &body);
     }
     receipt(letter, body.kind == WA_BODY_HISTORY ? WA_RECEIPT_HISTORY : WA_RECEIPT_DELIVERED);
 }
 
-/* False: the record cache lost what it had; again later. */
+/* False: a record has left the cache; again later. */
 static bool decrypt(struct letter *letter, const struct wa_enc *enc)
 {
+    struct account *account = letter->account;
     struct sigstore_plain plain = {0};
-    enum sigstore_verdict verdict = SIGSTORE_NO_SENDER_KEY;
+    enum sigstore_verdict verdict =
+        sigstore_decrypt(account->signal, &letter->addr, enc->type, enc->bytes, &plain);
+    bool done = true;
 
-    if (enc->type == WA_ENC_MSG || enc->type == WA_ENC_PKMSG) {
-        verdict =
-            sigstore_decrypt(letter->account->signal, &letter->addr, enc->type, enc->bytes, &plain);
-    }
     if (verdict == SIGSTORE_OK) {
+        if (plain.identity_changed) {
+            log_info("identity changed", LOG_STR("session", account->state.uuid));
+            peers_forget(account->mailbox->peers, &letter->view.sender, false);
+        }
         read_body(letter, buf_bytes(&plain.bytes));
     } else if (verdict == SIGSTORE_DUPLICATE) {
         receipt(letter, WA_RECEIPT_DELIVERED);
-    } else if (verdict == SIGSTORE_NO_SENDER_KEY) {
-        ack(letter, 0); /* group messages are not read yet */
-    } else if (verdict != SIGSTORE_NOT_LOADED) {
-        ask_again(letter, enc, verdict);
+    } else if (verdict == SIGSTORE_NOT_LOADED) {
+        done = false;
+    } else {
+        done = ask_again(letter, enc, verdict);
     }
     buf_wipe(&plain.bytes);
-    return verdict != SIGSTORE_NOT_LOADED;
+    return done;
 }
 
-bool inbox_message(struct turn *turn, struct account *account, const struct wa_node *node)
+/* The ciphertext that is read: the first of a known kind for us alone. A group's own (with a sender
+ * key) is not read yet. */
+static const struct wa_enc *readable(const struct letter *letter)
 {
-    struct letter letter = {.turn = turn, .account = account, .node = node};
+    for (size_t i = 0; i < letter->message.n_encs; i++) {
+        const struct wa_enc *enc = &letter->message.encs[i];
+
+        if (enc->type == WA_ENC_MSG || enc->type == WA_ENC_PKMSG) {
+            return enc;
+        }
+    }
+    return NULL;
+}
+
+bool inbox_message(struct turn *turn, struct account *account, struct incoming *incoming,
+                   const struct wa_node *node)
+{
+    struct letter letter = {.turn = turn, .account = account, .incoming = incoming, .node = node};
     const struct wa_creds *device = &account->credentials->device;
+    const struct wa_enc *enc;
     struct err err = {0};
     bool done = true;
 
@@ -232,20 +319,13 @@ bool inbox_message(struct turn *turn, struct account *account, const struct wa_n
     } else if (!wa_message_view(&letter.message, &device->pn, &device->lid, &letter.view)) {
         ack(&letter, 0);
     } else {
-        const struct wa_jid *lid =
-            wa_jid_is_lid(&letter.view.sender) ? &letter.view.sender : &letter.view.sender_alt;
-
-        peers_addr(lid->server == WA_SERVER_LID ? lid : &(struct wa_jid){0}, &letter.view.sender,
-                   &letter.addr);
-        done = letter.message.n_encs == 0 || records_ready(&letter);
-        if (done) {
-            learn(&letter);
+        enc = readable(&letter);
+        if (enc == NULL) {
+            ack(&letter, 0);
+        } else {
+            lids_addr(account->mailbox->lids, &letter.view.sender, &letter.addr);
             records_begin(turn, account);
-            if (letter.message.n_encs == 0) {
-                ack(&letter, 0);
-            } else {
-                done = decrypt(&letter, &letter.message.encs[0]);
-            }
+            done = decrypt(&letter, enc);
         }
     }
     arena_done(&letter.arena);
@@ -273,7 +353,7 @@ static void emit(struct turn *turn, struct turn_told *told)
     struct err err = {0};
 
     if (ledger_emit(turn->tx, told->account->partition, TOPIC_MESSAGE_EVENTS,
-                    told->account->state.uuid, &event, &err) < 0) {
+                    told->account->state.uuid, &event, &err) < 0) { /* too large for the log */
         log_error("message cannot be told", LOG_STR("message", told->id.text),
                   LOG_STR("why", err.text));
     }
@@ -284,6 +364,7 @@ static void on_inserted(const struct pg_rows *rows, const struct err *err, void 
     struct turn *turn = ctx;
 
     (void)err;
+    turn->reserved -= turn->n_told; /* the room that was kept for them is theirs now */
     for (size_t i = 0; i < pg_rows_n(rows); i++) {
         struct uuid id = pg_get_uuid(rows, i, 0);
 

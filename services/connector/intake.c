@@ -1,12 +1,23 @@
 #include "connector/intake.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "base/buf.h"
+#include "base/err.h"
+#include "base/log.h"
 #include "bus/bus_key.h"
 #include "connector/account.h"
 #include "connector/connector.h"
 #include "connector/mailbox.h"
+#include "connector/sender.h"
 #include "connector/turn.h"
 #include "domain/answer.h"
+#include "pg/pg.h"
+
+/* At most this many events come of one message at its hand-over: queued, and dispatched or ended.
+ */
+enum { EVENTS_OF_MESSAGE = 2 };
 
 /* The account that a command is about; one that never existed is made for the time of the turn. */
 static struct account *addressee(struct turn *turn, const char *uuid, int partition)
@@ -30,6 +41,8 @@ static void answer(struct turn *turn, int partition, const struct answer *answer
     ledger_verdict(turn->tx, partition, answer->command_id, reply_to, buf_text(&json));
     buf_done(&json);
 }
+
+/* ---- sessions ---- */
 
 static void take_session(struct turn *turn, const struct ledger_record *record)
 {
@@ -55,31 +68,132 @@ static void take_session(struct turn *turn, const struct ledger_record *record)
     answer(turn, record->partition, &said, command->reply_to);
 }
 
-static void take_message(struct turn *turn, const struct ledger_record *record)
+/* ---- messages ---- */
+
+static void hand_over(struct turn *turn, const struct ledger_record *record)
 {
     const struct message_command *command = record->data;
-    struct account *account = addressee(turn, command->session_uuid, record->partition);
+    struct turn_handed *handed = arena_new0(ledger_tx_arena(turn->tx), sizeof(*handed));
+
+    handed->account = addressee(turn, command->session_uuid, record->partition);
+    handed->record = record;
+    *(turn->handed_last != NULL ? &turn->handed_last->next : &turn->handed) = handed;
+    turn->handed_last = handed;
+    turn->reserved += EVENTS_OF_MESSAGE;
+}
+
+static void accept_one(struct turn *turn, const struct turn_handed *handed)
+{
+    const struct message_command *command = handed->record->data;
     struct answer said = {.command_id = command->command_id,
                           .aggregate_type = "message",
                           .aggregate_id = command->aggregate_id};
 
-    said.verdict = mailbox_accept(turn, account, command, &said.sequence);
-    answer(turn, record->partition, &said, command->reply_to);
+    turn->reserved -= EVENTS_OF_MESSAGE;
+    if (command->kind == MESSAGE_COMMAND_SEND && !handed->is_refused) {
+        said.verdict = mailbox_accept(turn, handed->account, command, &said.sequence);
+    } else {
+        said.verdict = VERDICT_INVALID_REQUEST; /* or of a later version */
+    }
+    answer(turn, handed->record->partition, &said, command->reply_to);
+}
+
+/* A row that the table has: a message that comes again is not accepted twice. */
+static void load_known(struct turn *turn, const struct pg_rows *rows, size_t row)
+{
+    struct uuid session = pg_get_uuid(rows, row, 0);
+    struct uuid id = pg_get_uuid(rows, row, 1);
+    struct err err = {0};
+
+    for (struct turn_handed *at = turn->handed; at != NULL; at = at->next) {
+        const struct message_command *command = at->record->data;
+
+        if (strcmp(command->aggregate_id, id.text) != 0) {
+            continue;
+        }
+        if (strcmp(at->account->state.uuid, session.text) != 0) {
+            at->is_refused = true; /* somebody else's id */
+        } else if (mailbox_load_message(at->account, rows, row, &err) < 0) {
+            at->is_refused = true;
+            log_error("message row is unreadable", LOG_STR("why", err.text));
+        }
+    }
+}
+
+static void on_known(const struct pg_rows *rows, const struct err *err, void *ctx)
+{
+    struct turn *turn = ctx;
+
+    (void)err; /* when the turn fails this does not run */
+    for (size_t i = 0; i < pg_rows_n(rows); i++) {
+        load_known(turn, rows, i);
+    }
+    for (const struct turn_handed *at = turn->handed; at != NULL; at = at->next) {
+        accept_one(turn, at);
+    }
+    for (struct account *account = turn->touched; account != NULL; account = account->turn_next) {
+        if (mailbox_n_open(account->mailbox) > 0) {
+            sender_run(turn, account);
+        }
+    }
+    turn_answered(turn);
+}
+
+void intake_handed(struct turn *turn)
+{
+    struct pg_stmt *stmt;
+    struct pg_array *ids;
+
+    if (turn->handed == NULL) {
+        return;
+    }
+    stmt = pg_stmt_new("SELECT session_uuid, " MAILBOX_COLUMNS " FROM message "
+                       "WHERE message_id = ANY($1::uuid[])");
+    ids = pg_add_array(stmt, PG_ARRAY_UUID);
+    for (const struct turn_handed *at = turn->handed; at != NULL; at = at->next) {
+        pg_array_uuid(ids, ((const struct message_command *)at->record->data)->aggregate_id);
+    }
+    turn_ask(turn, stmt, on_known, turn);
+}
+
+/* ---- what can be decided at all ---- */
+
+/* Why @record makes no sense; NULL: it does. What it says goes into columns as it is. */
+static const char *nonsense(const struct ledger_record *record)
+{
+    const struct session_command *session = record->data;
+    const struct message_command *message = record->data;
+    bool is_session = record->topic == TOPIC_SESSION_CMD;
+    const char *uuid = is_session ? session->session_uuid : message->session_uuid;
+
+    if (!uuid_is_valid(uuid)) {
+        return "session_uuid is not a uuid";
+    }
+    if (bus_partition(uuid) != record->partition) {
+        return "the partition is not that of session_uuid";
+    }
+    if (is_session) {
+        return strcmp(session->aggregate_id, uuid) == 0 ? NULL : "aggregate_id is not session_uuid";
+    }
+    if (!uuid_is_valid(message->aggregate_id)) {
+        return "aggregate_id is not a uuid";
+    }
+    if (message->kind == MESSAGE_COMMAND_SEND && message->as.send.blast_id != NULL &&
+        !uuid_is_valid(message->as.send.blast_id)) {
+        return "blast_id is not a uuid";
+    }
+    return NULL;
 }
 
 void intake_record(struct turn *turn, const struct ledger_record *record)
 {
-    const char *uuid = record->topic == TOPIC_SESSION_CMD
-                           ? ((const struct session_command *)record->data)->session_uuid
-                           : ((const struct message_command *)record->data)->session_uuid;
+    const char *why = nonsense(record);
 
-    if (!uuid_is_valid(uuid)) {
-        ledger_dead(turn->tx, record, "session_uuid is not a uuid");
-    } else if (bus_partition(uuid) != record->partition) {
-        ledger_dead(turn->tx, record, "the partition is not that of session_uuid");
+    if (why != NULL) {
+        ledger_dead(turn->tx, record, why);
     } else if (record->topic == TOPIC_SESSION_CMD) {
         take_session(turn, record);
     } else {
-        take_message(turn, record);
+        hand_over(turn, record);
     }
 }

@@ -6,7 +6,12 @@ struct ledger_record;
 struct turn;
 
 /* Decide one record of wa.session.cmd.v1 or wa.message.cmd.v1, and stage what it makes: events,
- * rows, the answer. A record that makes no sense becomes a dead letter. */
+ * rows, the answer. A record that makes no sense becomes a dead letter. Messages wait for
+ * intake_handed. */
 void intake_record(struct turn *turn, const struct ledger_record *record);
+
+/* Accept the messages of this turn, once the table has said which of them it knows; prepare those
+ * that can be. */
+void intake_handed(struct turn *turn);
 
 #endif

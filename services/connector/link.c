@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/crash.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/metric.h"
@@ -17,14 +16,17 @@
 #include "connector/metrics.h"
 #include "connector/presence.h"
 
-enum { UNLINK_TIMEOUT_MS = 3000 };
-
 static int64_t now_ms(const struct link *link)
 {
     return loop_now_ms(link->account->connector->loop);
 }
 
-static void set_ws(struct account *account, const char *ws)
+static bool is_ours(const struct account *account)
+{
+    return ledger_is_live(account->connector->ledger, account->partition);
+}
+
+void link_set_ws(struct account *account, const char *ws)
 {
     (void)strncpy(account->ws, ws, sizeof(account->ws) - 1);
     presence_state(account);
@@ -32,38 +34,43 @@ static void set_ws(struct account *account, const char *ws)
 
 /* ---- life ---- */
 
+static void drop_held(struct link *link)
+{
+    while (link->held != NULL) {
+        struct link_held *held = link->held;
+
+        link->held = held->next;
+        buf_done(&held->frame);
+        free(held);
+    }
+    link->n_held = 0;
+}
+
 /* The socket and the client end; the account hears nothing. */
 static void link_free(struct link **link)
 {
     struct link *gone = *link;
+    struct account *account = gone->account;
 
-    gone->account->link = NULL;
+    *link = NULL;
+    account->link = NULL;
     loop_timer_stop(&gone->timer);
+    loop_timer_stop(&gone->unlink_timer);
     wa_client_free(&gone->client);
     ws_close(&gone->ws, WS_CODE_NORMAL);
     credentials_free(&gone->fresh);
     link_prekeys_drop(gone);
-    wa_creds_wipe(&gone->paired);
-    if (gone->drops_credentials) {
-        credentials_drop(gone->account);
+    drop_held(gone);
+    if (gone->paired != NULL) {
+        wa_creds_wipe(gone->paired);
+        free(gone->paired);
     }
-    loop_free_later(gone->account->connector->loop, gone);
-    *link = NULL;
-}
-
-static void on_deadline(struct loop_timer *timer, void *ctx);
-
-static void arm(struct link *link)
-{
-    int64_t deadline = wa_client_deadline(link->client);
-
-    if (deadline == INT64_MAX || link->is_muted) {
-        loop_timer_stop(&link->timer);
-    } else if (!link->is_unlinking) {
-        int64_t wait = deadline - now_ms(link);
-
-        loop_timer_start(link->account->connector->loop, &link->timer, wait > 0 ? wait : 0,
-                         on_deadline, link);
+    if (gone->drops_credentials) {
+        credentials_drop(account);
+    }
+    loop_free_later(account->connector->loop, gone);
+    if (account->wants_open && is_ours(account)) {
+        link_open(account);
     }
 }
 
@@ -75,7 +82,20 @@ static void on_deadline(struct loop_timer *timer, void *ctx)
     (void)timer;
     wa_client_tick(link->client, now_ms(link));
     if (account->link == link) {
-        arm(link);
+        link_arm(link);
+    }
+}
+
+void link_arm(struct link *link)
+{
+    int64_t deadline = wa_client_deadline(link->client);
+    int64_t wait = deadline - now_ms(link);
+
+    if (deadline == INT64_MAX || link->is_muted) {
+        loop_timer_stop(&link->timer);
+    } else {
+        loop_timer_start(link->account->connector->loop, &link->timer, wait > 0 ? wait : 0,
+                         on_deadline, link);
     }
 }
 
@@ -107,137 +127,25 @@ static void see_closed(struct account *account, enum session_close close, int co
     account_see(account, seen);
 }
 
-/* The connection is over: the account goes offline and hears why. */
-static void ended(struct link *link, enum wa_end end, int code, const char *detail)
+void link_ended(struct link *link, enum wa_end end, int code, const char *detail)
 {
     struct account *account = link->account;
-    bool was_unlinking = link->is_unlinking;
+    bool was_only_unlinking = link_unlink_ended(link, end);
 
     log_info("connection ended", LOG_STR("session", account->state.uuid),
              LOG_STR("end", wa_end_name(end)), LOG_INT("code", code), LOG_STR("detail", detail));
-    link_free(&link);
-    set_ws(account, "CLOSED");
-    if (account->mailbox != NULL) {
-        mailbox_offline(account);
-    }
-    if (was_unlinking) {
-        account_see(account, account_seen_new(SESSION_SAW_LOGOUT_CONFIRMED));
+    if (was_only_unlinking) {
     } else if (end == WA_END_QR_USED_UP) {
         account_see(account, account_seen_new(SESSION_SAW_QR_USED_UP));
     } else {
         see_closed(account, close_of(end), code, detail);
     }
-}
-
-/* ---- events of the client ---- */
-
-static void saw_qr(struct link *link, const struct wa_event *event)
-{
-    struct account *account = link->account;
-    struct seen *seen = account_seen_new(SESSION_SAW_QR_ISSUED);
-    int64_t expires_at_ms = clock_wall_ms() + event->qr.lifetime_ms;
-
-    seen->saw.qr.ordinal = event->qr.ordinal;
-    seen->saw.qr.expires_at = expires_at_ms;
-    account_see(account, seen);
-    presence_qr(account, event->qr.text, event->qr.ordinal, expires_at_ms);
-}
-
-static void saw_paired(struct link *link, const struct wa_event *event)
-{
-    struct seen *seen = account_seen_new(SESSION_SAW_PAIRED);
-    char text[WA_JID_TEXT_MAX];
-
-    link->paired = *event->paired.creds;
-    link->pairing = LINK_PAIRING_ASKED;
-    seen->saw.paired = (struct session_paired){
-        .jid = arena_strdup(&seen->arena, wa_jid_format(&link->paired.pn, text)),
-        .phone = arena_strdup(&seen->arena, link->paired.pn.user),
-        .platform = arena_strdup(&seen->arena, link->paired.platform),
-        .registered = true,
-    };
-    seen->saw.paired.lid = arena_strdup(&seen->arena, wa_jid_format(&link->paired.lid, text));
-    account_see(link->account, seen);
-}
-
-static void saw_ready(struct link *link)
-{
-    struct account *account = link->account;
-    struct seen *seen = account_seen_new(SESSION_SAW_LOGGED_IN);
-    const struct wa_creds *device = &account->credentials->device;
-    char text[WA_JID_TEXT_MAX];
-
-    account->tries = 0;
-    seen->saw.login.jid = arena_strdup(&seen->arena, wa_jid_format(&device->pn, text));
-    seen->saw.login.lid = arena_strdup(&seen->arena, wa_jid_format(&device->lid, text));
-    seen->saw.login.push_name =
-        arena_strdup(&seen->arena, device->business_name[0] == '\0' ? NULL : device->business_name);
-    seen->saw.login.at = clock_wall_ms();
-    account_see(account, seen);
-    mailbox_online(account);
-}
-
-static void saw_stanza(struct link *link, const struct wa_node *node)
-{
-    struct err err = {0};
-
-    if (mailbox_take(link->account, node, &err) < 0) {
-        /* not acked, so the server gives it again on the next connection */
-        log_warn("too many stanzas wait", LOG_STR("session", link->account->state.uuid),
-                 LOG_STR("why", err.text));
-        ended(link, WA_END_SOCKET, 0, "too many stanzas wait");
+    if (account->mailbox != NULL) {
+        mailbox_offline(account);
     }
-}
-
-static void on_event(void *ctx, const struct wa_event *event)
-{
-    struct link *link = ctx;
-
-    switch (event->kind) {
-    case WA_EVENT_QR:
-        saw_qr(link, event);
-        break;
-    case WA_EVENT_PAIRED:
-        saw_paired(link, event);
-        break;
-    case WA_EVENT_PAIR_REFUSED:
-        log_warn("pairing refused", LOG_STR("session", link->account->state.uuid),
-                 LOG_STR("why", wa_adv_verdict_text(event->pair_refused)));
-        break;
-    case WA_EVENT_PREKEYS_WANTED:
-        link_prekeys_want(link, event->prekeys.at_server);
-        break;
-    case WA_EVENT_READY:
-        saw_ready(link);
-        break;
-    case WA_EVENT_STANZA:
-    case WA_EVENT_ACK:
-        saw_stanza(link, event->node);
-        break;
-    case WA_EVENT_ENDED:
-        ended(link, event->ended.end, event->ended.code,
-              event->ended.detail != NULL ? event->ended.detail : wa_end_text(event->ended.end));
-        break;
-    case WA_EVENT_PAIR_CODE:
-    case WA_EVENT_PAIR_CODE_REFUSED:
-    case WA_EVENT_LOGGED_IN:
-    case WA_EVENT_OFFLINE_PREVIEW:
-    case WA_EVENT_OFFLINE_DONE:
-    case WA_EVENT_OTHER:
-    case WA_EVENT_DROPPED:
-    case WA_EVENT_ROUTING:
-        break;
-    }
-}
-
-static void on_send(void *ctx, struct bytes message)
-{
-    struct link *link = ctx;
-
-    if (link->ws != NULL && !link->is_muted) {
-        if (ws_send(link->ws, message, NULL) < 0) {
-            log_debug("not sent", LOG_STR("session", link->account->state.uuid));
-        } /* a socket that is gone says so by itself */
+    link_free(&link);
+    if (account->link == NULL) {
+        link_set_ws(account, "CLOSED");
     }
 }
 
@@ -247,15 +155,18 @@ static void on_open(struct ws *ws, void *ctx)
 {
     struct link *link = ctx;
     struct account *account = link->account;
-    struct seen *seen = account_seen_new(SESSION_SAW_SOCKET_OPENED);
 
     (void)ws;
-    seen->saw.connector_id = account->connector->config.common.instance_id;
-    account_see(account, seen);
-    set_ws(account, "OPEN");
+    if (!link->is_only_unlinking) {
+        struct seen *seen = account_seen_new(SESSION_SAW_SOCKET_OPENED);
+
+        seen->saw.connector_id = account->connector->config.common.instance_id;
+        account_see(account, seen);
+    }
+    link_set_ws(account, "OPEN");
     wa_client_open(link->client, now_ms(link), clock_wall_ms());
     if (account->link == link) {
-        arm(link);
+        link_arm(link);
     }
 }
 
@@ -267,69 +178,107 @@ static void on_message(struct ws *ws, struct bytes message, void *ctx)
     (void)ws;
     wa_client_feed(link->client, message, now_ms(link));
     if (account->link == link) {
-        arm(link);
+        link_arm(link);
     }
 }
 
 static void on_closed(struct ws *ws, const struct err *why, void *ctx)
 {
     (void)ws;
-    ended(ctx, WA_END_SOCKET, 0, why->text);
+    link_ended(ctx, WA_END_SOCKET, 0, why->text);
 }
 
 static const struct ws_handlers ws_handlers = {on_open, on_message, on_closed};
-static const struct wa_client_ops client_ops = {on_send, on_event};
 
-void link_open(struct account *account)
+static struct wa_client *make_client(struct link *link, bool is_passive)
+{
+    struct account *account = link->account;
+    struct wa_client_config config = {
+        .profile = &wa_profile_default,
+        .root_key = account->connector->root_key,
+        .routing = buf_bytes(&account->routing),
+        .seed = ((uint64_t)randombytes_random() << 32) | randombytes_random(),
+        .stay_passive = is_passive,
+    };
+
+    if (account->credentials == NULL) {
+        link->fresh = credentials_make();
+    }
+    config.creds = link->fresh != NULL ? &link->fresh->device : &account->credentials->device;
+    return wa_client_new(&config, &link_client_ops, link);
+}
+
+/* @unlinks: only to remove the device at WhatsApp. */
+static void open_link(struct account *account, bool unlinks)
 {
     struct connector *connector = account->connector;
     struct ws_client_config ws = {.url = connector->config.server_url,
                                   .origin = "https://web.whatsapp.com",
                                   .tls = connector->tls};
-    struct wa_client_config client = {.profile = &wa_profile_default,
-                                      .root_key = connector->root_key};
-    struct link *link;
+    struct link *link = mem_new0(sizeof(*link));
     struct err err = {0};
 
-    if (account->link != NULL || connector->draining) {
-        return;
-    }
-    link = mem_new0(sizeof(*link));
     link->account = account;
+    link->is_only_unlinking = unlinks;
+    link->unlinking = unlinks ? LINK_UNLINKS_SOON : LINK_STAYS;
     account->link = link;
-    if (account->credentials == NULL) {
-        link->fresh = credentials_make();
-    }
-    client.creds = link->fresh != NULL ? &link->fresh->device : &account->credentials->device;
-    client.seed = ((uint64_t)randombytes_random() << 32) | randombytes_random();
-    link->client = wa_client_new(&client, &client_ops, link);
+    account->wants_open = false;
     account->start_time_ms = clock_wall_ms();
     account->tries++;
+    link->client = make_client(link, unlinks);
     metric_add(metrics.connections, 1);
     if (ws_connect(connector->loop, &ws, &ws_handlers, link, &link->ws, &err) < 0) {
-        ended(link, WA_END_SOCKET, 0, err.text);
+        link_ended(link, WA_END_SOCKET, 0, err.text);
         return;
     }
-    set_ws(account, "CONNECTING");
+    link_set_ws(account, "CONNECTING");
+}
+
+void link_open(struct account *account)
+{
+    if (account->connector->draining) {
+        return;
+    }
+    if (!is_ours(account) || (account->link != NULL && account->link->is_only_unlinking)) {
+        account->wants_open = true;
+    } else if (account->link == NULL) {
+        open_link(account, false);
+    }
+}
+
+void link_unlink(struct account *account)
+{
+    if (account->credentials == NULL || account->connector->draining || !is_ours(account)) {
+        link_close(account); /* a logout that waits is tried again after the next take-over */
+        return;
+    }
+    if (account->link == NULL) {
+        open_link(account, true);
+    }
+    if (account->link != NULL) {
+        link_unlink_start(account->link);
+    }
 }
 
 void link_lose(struct account *account, const char *why)
 {
     if (account->link != NULL) {
-        ended(account->link, WA_END_TIMEOUT, 0, why);
+        link_ended(account->link, WA_END_TIMEOUT, 0, why);
     }
 }
 
 void link_close(struct account *account)
 {
     if (account->link != NULL) {
-        link_free(&account->link);
-        (void)strncpy(account->ws, "CLOSED", sizeof(account->ws) - 1);
         if (account->mailbox != NULL) {
             mailbox_offline(account);
         }
+        (void)strncpy(account->ws, "CLOSED", sizeof(account->ws) - 1);
+        link_free(&account->link);
     }
 }
+
+/* ---- muted ---- */
 
 void link_mute(struct account *account)
 {
@@ -346,75 +295,27 @@ void link_unmute(struct account *account)
 {
     struct link *link = account->link;
 
-    if (link != NULL && link->is_muted) {
-        link->is_muted = false;
-        ws_resume(link->ws);
-        arm(link);
+    if (link == NULL || !link->is_muted) {
+        return;
     }
+    link->is_muted = false;
+    ws_resume(link->ws);
+    for (const struct link_held *held = link->held; held != NULL; held = held->next) {
+        (void)(ws_send(link->ws, buf_bytes(&held->frame), NULL) < 0); /* the socket says it too */
+    }
+    drop_held(link);
+    link_arm(link);
 }
+
+/* ---- sending ---- */
 
 bool link_is_ready(const struct account *account)
 {
     const struct link *link = account->link;
 
-    return link != NULL && !link->is_muted && !link->is_unlinking &&
-           wa_client_phase(link->client) == WA_PHASE_READY;
+    return link != NULL && !link->is_muted && link->unlinking != LINK_UNLINKS &&
+           !link->is_only_unlinking && wa_client_phase(link->client) == WA_PHASE_READY;
 }
-
-/* ---- unlinking ---- */
-
-static void on_unlink_timeout(struct loop_timer *timer, void *ctx)
-{
-    struct link *link = ctx;
-    struct account *account = link->account;
-    struct seen *seen = account_seen_new(SESSION_SAW_LOGOUT_FAILED);
-
-    (void)timer;
-    seen->saw.detail = "WhatsApp did not answer";
-    link_close(account);
-    account_see(account, seen);
-}
-
-static void on_unlinked(void *ctx, int rc, int code, const struct wa_node *reply)
-{
-    struct link *link = ctx;
-    struct account *account = link->account;
-    struct seen *seen =
-        account_seen_new(rc == 0 ? SESSION_SAW_LOGOUT_CONFIRMED : SESSION_SAW_LOGOUT_FAILED);
-
-    (void)reply;
-    if (rc < 0) {
-        seen->saw.detail = arena_printf(&seen->arena, "WhatsApp refused with code %d", code);
-    }
-    link_close(account);
-    account_see(account, seen);
-}
-
-void link_unlink(struct account *account)
-{
-    struct link *link = account->link;
-    struct arena arena = {0};
-    struct wa_node *iq;
-    struct wa_node *remove;
-
-    if (!link_is_ready(account)) {
-        link_close(account);
-        return;
-    }
-    iq = wa_node_iq(&arena, "set", "md", NULL);
-    remove = wa_node_child(iq, "remove-companion-device");
-    wa_node_set_jid(remove, "jid", &account->credentials->device.pn);
-    wa_node_set(remove, "reason", "user_initiated");
-    link_request(account, iq, on_unlinked, link);
-    arena_done(&arena);
-    if (account->link == link) {
-        link->is_unlinking = true;
-        loop_timer_start(account->connector->loop, &link->timer, UNLINK_TIMEOUT_MS,
-                         on_unlink_timeout, link);
-    }
-}
-
-/* ---- sending ---- */
 
 void link_send(struct account *account, const struct wa_node *node)
 {
@@ -430,11 +331,8 @@ void link_send(struct account *account, const struct wa_node *node)
 
 void link_send_packed(struct account *account, struct bytes packed)
 {
-    if (link_is_ready(account)) {
-        crash_point("connector", "before.write");
-        if (wa_client_send_packed(account->link->client, packed, NULL) < 0) {
-            log_warn("stanza not sent", LOG_STR("session", account->state.uuid));
-        }
+    if (link_is_ready(account) && wa_client_send_packed(account->link->client, packed, NULL) < 0) {
+        log_warn("stanza not sent", LOG_STR("session", account->state.uuid));
     }
 }
 
@@ -446,7 +344,7 @@ void link_request(struct account *account, struct wa_node *iq, wa_client_reply_c
         fn(ctx, -ERR_CLOSED, 0, NULL);
         return;
     }
-    arm(link);
+    link_arm(link);
 }
 
 /* ---- turns ---- */

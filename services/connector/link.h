@@ -1,5 +1,10 @@
 /* link: the connection of one account: its socket and the WhatsApp client on it. What it sees goes
- * to the account as observations and to the mailbox as stanzas; it decides nothing. */
+ * to the account as observations and to the mailbox as stanzas; it decides nothing.
+ *
+ *     link_open -> connecting -> pairing or login -> ready -> (unlinking) -> gone
+ *                                        `- muted while the partition may be another's: nothing
+ *                                           is read, and what was sealed waits
+ */
 #ifndef CONNECTOR_LINK_H
 #define CONNECTOR_LINK_H
 
@@ -17,34 +22,65 @@ struct account;
 struct turn;
 struct wa_node;
 
+enum {
+    LINK_HELD_MAX = 64,             /* sealed frames that wait while muted; more end it */
+    LINK_UNLINK_MS = 3000,          /* for WhatsApp's answer to unlinking the device */
+    LINK_UNLINK_CONNECT_MS = 20000, /* for that, when it has to connect first */
+};
+
 enum link_pairing { LINK_PAIRING_NONE, LINK_PAIRING_ASKED, LINK_PAIRING_YES, LINK_PAIRING_NO };
+
+enum link_unlinking {
+    LINK_STAYS,
+    LINK_UNLINKS_SOON, /* when it is ready */
+    LINK_UNLINKS       /* WhatsApp was asked to remove the device */
+};
+
+/* A frame that was sealed while muted: its number in the stream is used, so it must go out. */
+struct link_held {
+    struct link_held *next;
+    struct buf frame;
+};
 
 struct link {
     struct account *account;
     struct ws *ws;
     struct wa_client *client;
-    struct loop_timer timer;         /* of the client's deadline, and of closing */
-    struct credentials *fresh;       /* of an account that is not linked */
-    struct wa_creds paired;          /* as the phone completed them */
-    enum link_pairing pairing;       /* what to tell the server after the commit */
-    bool is_muted;                   /* the partition may be gone: nothing in or out */
-    bool drops_credentials;          /* they go when the connection has */
-    bool is_unlinking;               /* closes when the server has answered, or soon */
+    struct loop_timer timer;   /* of the client's deadline */
+    struct credentials *fresh; /* of an account that is not linked */
+    struct wa_creds *paired;   /* as the phone completed them; NULL before */
+    enum link_pairing pairing; /* what to tell the server after the commit */
+    bool is_muted;             /* the partition may be gone: nothing in or out */
+    struct link_held *held;
+    size_t n_held;
+    bool drops_credentials; /* they go when the connection has */
+    bool is_only_unlinking; /* it was opened for that: nothing is observed */
+    enum link_unlinking unlinking;
+    struct loop_timer unlink_timer;
     size_t prekeys_wanted;           /* keys to make, then to upload */
     struct sigstore_prekey *prekeys; /* made, and not yet uploaded */
     size_t n_prekeys;
     bool prekeys_kept; /* they are committed: upload */
 };
 
-void link_open(struct account *account);   /* a new connection; nothing when there is one */
-void link_close(struct account *account);  /* at once; nothing is observed */
-void link_unlink(struct account *account); /* removes the device at WhatsApp, then closes */
+/* ---- life ---- */
+
+/* A new connection. Nothing when there is one; later when the partition is not ours at the moment,
+ * or when the present connection is only there to unlink the device. */
+void link_open(struct account *account);
+void link_close(struct account *account); /* at once; nothing is observed */
 /* The connection is no good any more: it ends, and the account sees that. */
 void link_lose(struct account *account, const char *why);
 void link_mute(struct account *account);
 void link_unmute(struct account *account);
 
-bool link_is_ready(const struct account *account); /* logged in, not muted */
+/* Remove the device at WhatsApp, connecting first if need be. How it ended is observed while the
+ * state waits for that. */
+void link_unlink(struct account *account);
+
+/* ---- use ---- */
+
+bool link_is_ready(const struct account *account); /* logged in, not muted, not unlinking */
 
 /* Send a node, or bytes that wa_node_encode made. Errors end the connection by themselves. */
 void link_send(struct account *account, const struct wa_node *node);
@@ -57,5 +93,18 @@ void link_request(struct account *account, struct wa_node *iq, wa_client_reply_c
 /* In a turn: stage prekeys that were made. After its commit: upload them, answer a pairing. */
 void link_run(struct turn *turn, struct account *account);
 void link_committed(struct account *account);
+
+/* ---- link_events.c, link_unlink.c ---- */
+
+extern const struct wa_client_ops link_client_ops;
+
+/* It is over: the account goes offline and hears why. @code 0: none. Borrows @detail. */
+void link_ended(struct link *link, enum wa_end end, int code, const char *detail);
+void link_arm(struct link *link);          /* the timer of the client's deadline */
+void link_unlink_start(struct link *link); /* now, or as soon as it is ready */
+void link_unlink_ready(struct link *link); /* it is */
+/* It ended while unlinking; true when that was all it was for. */
+bool link_unlink_ended(struct link *link, enum wa_end end);
+void link_set_ws(struct account *account, const char *ws);
 
 #endif

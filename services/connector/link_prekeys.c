@@ -43,12 +43,11 @@ static void make(void *ctx)
     sigstore_prekeys_make(1, making->n, making->keys); /* their ids are chosen when they are kept */
 }
 
-static void on_loaded(struct account *account, int rc, void *ctx)
+static void on_loaded(struct account *account, int rc, uint64_t tag)
 {
-    (void)ctx;
-    if (rc == 0 && account != NULL) {
-        account_ready(account);
-    }
+    (void)rc; /* if it is not there it is asked for again */
+    (void)tag;
+    account_ready(account);
 }
 
 static void on_made(void *ctx)
@@ -59,12 +58,10 @@ static void on_made(void *ctx)
 
     if (link != NULL && link->prekeys == NULL && link->prekeys_wanted == making->n &&
         account->signal != NULL) {
-        struct sigstore_ref meta = {.kind = SIGSTORE_META};
-
         link->prekeys = making->keys;
         link->n_prekeys = making->n;
         making->keys = NULL;
-        records_load(account, &meta, 1, on_loaded, NULL);
+        account_ready(account);
     }
     drop(&making->keys, making->n);
     free(making);
@@ -87,17 +84,27 @@ void link_prekeys_want(struct link *link, int64_t at_server)
     loop_work(connector->loop, make, on_made, making);
 }
 
+/* One-time keys from long ago, that nobody will use any more. */
+static void drop_old(struct turn *turn, const struct account *account, uint32_t next)
+{
+    struct turn_rows *rows = turn_row(turn, TURN_PREKEYS_GONE, account->partition);
+
+    pg_array_uuid(rows->column[0], account->state.uuid);
+    pg_array_int(rows->column[1], next);
+    pg_array_int(rows->column[2], RECORDS_PREKEYS_MAX);
+}
+
 void link_prekeys_stage(struct turn *turn, struct link *link)
 {
     struct account *account = link->account;
-    struct sigstore_ref meta = {.kind = SIGSTORE_META};
+    const struct sigstore_ref meta = {.kind = SIGSTORE_META};
     uint32_t first = 0;
 
-    if (link->prekeys == NULL || link->prekeys_kept || account->signal == NULL) {
+    if (link->prekeys == NULL || link->prekeys_kept || account->signal == NULL ||
+        (account->staged_effects & SESSION_ERASE)) {
         return;
     }
-    if (!sigstore_is_loaded(account->signal, &meta)) {
-        records_load(account, &meta, 1, on_loaded, NULL);
+    if (!records_load(account, &meta, 1, on_loaded, 0)) {
         return;
     }
     records_begin(turn, account);
@@ -109,6 +116,9 @@ void link_prekeys_stage(struct turn *turn, struct link *link)
     }
     link->prekeys_kept =
         sigstore_prekeys_add(account->signal, link->prekeys, link->n_prekeys) == SIGSTORE_OK;
+    if (link->prekeys_kept) {
+        drop_old(turn, account, sigstore_prekey_id_after(first, link->n_prekeys));
+    }
 }
 
 static void on_uploaded(void *ctx, int rc, int code, const struct wa_node *reply)

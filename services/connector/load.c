@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 #include "base/err.h"
 #include "base/log.h"
@@ -10,10 +11,13 @@
 #include "connector/credentials.h"
 #include "connector/link.h"
 #include "connector/mailbox.h"
+#include "connector/opening.h"
 #include "connector/presence.h"
 #include "pg/pg.h"
 
 struct loading {
+    struct loading *prev; /* of those under way (utlist) */
+    struct loading *next;
     struct connector *connector;
     int partition;
     uint64_t generation; /* of the partition; another one: what comes is of the past */
@@ -22,6 +26,12 @@ struct loading {
 
 typedef int load_row_fn(struct loading *loading, const struct pg_rows *rows, size_t row,
                         struct err *err);
+
+static void drop(struct loading *loading)
+{
+    DL_DELETE(loading->connector->loadings, loading);
+    free(loading);
+}
 
 static struct account *row_account(const struct loading *loading, const struct pg_rows *rows,
                                    size_t row)
@@ -87,6 +97,27 @@ static const struct {
 
 static void next_step(struct loading *loading);
 
+/* What the state that was loaded asks for. */
+static void begin(struct account *account)
+{
+    enum session_phase phase = account->state.phase;
+
+    if (mailbox_n_open(account->mailbox) > 0 &&
+        (account->credentials == NULL || phase == SESSION_LOGGED_OUT || phase == SESSION_DELETED)) {
+        account->mailbox->failing = true; /* it went while they were more than a turn takes (S4) */
+        account_ready(account);
+    }
+    if (account->state.closing) {
+        account_see(account, account_seen_new(SESSION_SAW_DISCONNECT_CONFIRMED));
+    }
+    if (session_is_online(phase) || account->state.logging_out) {
+        account_see(account, account_seen_new(SESSION_SAW_RESTARTED));
+    }
+    if (mailbox_n_open(account->mailbox) > 0) {
+        mailbox_watch(account);
+    }
+}
+
 static void loaded(struct loading *loading)
 {
     struct connector *connector = loading->connector;
@@ -100,11 +131,11 @@ static void loaded(struct loading *loading)
         account = map_value(at);
         if (account->partition == loading->partition) {
             n++;
-            account_see(account, account_seen_new(SESSION_SAW_RESTARTED));
+            begin(account);
         }
     }
     log_info("partition taken", LOG_INT("partition", loading->partition), LOG_INT("sessions", n));
-    free(loading);
+    drop(loading);
 }
 
 static void on_rows(const struct pg_rows *rows, const struct err *why, void *ctx)
@@ -115,7 +146,7 @@ static void on_rows(const struct pg_rows *rows, const struct err *why, void *ctx
     int rc = rows == NULL ? why->code : 0;
 
     if (loading->generation != connector->generations[loading->partition]) {
-        free(loading);
+        drop(loading);
         return;
     }
     if (rows == NULL) {
@@ -128,7 +159,7 @@ static void on_rows(const struct pg_rows *rows, const struct err *why, void *ctx
         log_error("partition cannot be loaded", LOG_INT("partition", loading->partition),
                   LOG_STR("why", err.text));
         ledger_taken(connector->ledger, loading->partition, rc);
-        free(loading);
+        drop(loading);
         return;
     }
     loading->step++;
@@ -157,7 +188,21 @@ void load_partition(struct ledger *ledger, int partition, void *ctx)
     *loading = (struct loading){.connector = connector,
                                 .partition = partition,
                                 .generation = ++connector->generations[partition]};
+    DL_APPEND(connector->loadings, loading);
     next_step(loading);
+}
+
+/* Nobody had it meanwhile: sockets go on where they stood, and what waited goes out. */
+static void come_back(struct account *account)
+{
+    link_unmute(account);
+    if (account->wants_open) {
+        opening_add(account); /* the partition is ours in a moment */
+    }
+    if (account->mailbox != NULL) {
+        mailbox_returned(account);
+    }
+    account_ready(account);
 }
 
 void load_return(struct ledger *ledger, int partition, void *ctx)
@@ -166,13 +211,12 @@ void load_return(struct ledger *ledger, int partition, void *ctx)
     struct account *account;
     struct map_entry *next;
 
-    (void)ledger;
     for (struct map_entry *at = map_first(&connector->accounts); at != NULL; at = next) {
         next = map_next(at);
         account = map_value(at);
         if (account->partition == partition) {
-            link_unmute(account);
-            account_ready(account);
+            account->epoch = ledger_epoch(ledger, partition);
+            come_back(account);
         }
     }
 }
@@ -209,4 +253,16 @@ void load_reset(struct ledger *ledger, int partition, enum ledger_reset why, voi
             account_free(&account);
         }
     }
+}
+
+void load_drop_all(struct connector *connector)
+{
+    struct loading *loading = NULL;
+    struct loading *next = NULL;
+
+    DL_FOREACH_SAFE(connector->loadings, loading, next)
+    {
+        free(loading);
+    }
+    connector->loadings = NULL;
 }

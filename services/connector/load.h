@@ -5,10 +5,14 @@
 
 #include "ledger/ledger.h"
 
+struct connector;
+
 /* The partition callbacks of struct ledger_handlers; @ctx is the struct connector. */
 void load_partition(struct ledger *ledger, int partition, void *ctx);
 void load_return(struct ledger *ledger, int partition, void *ctx);
 void load_revoke(struct ledger *ledger, int partition, void *ctx);
 void load_reset(struct ledger *ledger, int partition, enum ledger_reset why, void *ctx);
+
+void load_drop_all(struct connector *connector); /* at the end: what is under way */
 
 #endif

@@ -7,8 +7,9 @@
  *        |   not_after  v           '-- connection lost, or no ack in time
  *        '--- DONE (expired, failed)
  *
- * Each arrow but "write" is a transaction; what is written are bytes that are committed. A row in
- * DONE that has left memory is read again when a receipt names it. */
+ * Each arrow but "write" is a transaction (accept and prepare are one where the recipient and the
+ * sessions with all devices are known already); what is written are bytes that are committed. A row
+ * in DONE that has left memory is read again when a receipt or a command names it. */
 #ifndef CONNECTOR_MAILBOX_H
 #define CONNECTOR_MAILBOX_H
 
@@ -26,6 +27,8 @@
 
 struct account;
 struct err;
+struct incoming;
+struct lids;
 struct peers;
 struct pg_rows;
 struct turn;
@@ -34,6 +37,7 @@ struct wa_node;
 enum {
     MAILBOX_DONE_MAX = 256,   /* settled rows kept in memory per account, for receipts */
     MAILBOX_INBOX_MAX = 1000, /* stanzas waiting for a turn; more closes the connection */
+    MAILBOX_REST_MS = 30000   /* without anything to do for so long: memory is given back */
 };
 
 /* Columns of a message row behind its session_uuid, as mailbox_load_message reads them. */
@@ -42,15 +46,17 @@ enum {
     "blast_index, campaign_id, correlation_id, not_after, state, sequence, attempts, "    \
     "next_attempt, stanza"
 
+/* DONE goes last: the phases are the lists of a mailbox. */
 enum row_phase { ROW_QUEUED, ROW_PREPARED, ROW_WRITTEN, ROW_DONE };
+enum row_list { ROWS_QUEUED, ROWS_WINDOW, ROWS_DONE, ROWS_COUNT };
 
 struct row {
-    struct row *prev; /* of all rows in the order of hand-over (utlist) */
+    struct row *prev; /* of the rows in the same list, in the order in which they came there */
     struct row *next;
     struct arena arena; /* of the texts */
     char message_id[UUID_TEXT_MAX];
     char wa_message_id[CREDENTIALS_WIRE_ID_MAX];
-    struct wa_jid to;
+    struct wa_jid to;         /* none: not an address */
     struct send_message send; /* recipient, kind, text, ...: in arena */
     int64_t user_id;
     const char *correlation_id;
@@ -79,12 +85,6 @@ struct resend {
     bool is_written;
 };
 
-/* A stanza from the server that is acked when what it did is committed. */
-struct incoming {
-    struct incoming *next;
-    struct buf packed; /* as wa_node_decode takes it */
-};
-
 /* Bytes of a node that go out after the commit. */
 struct outgoing {
     struct outgoing *next;
@@ -92,34 +92,45 @@ struct outgoing {
 };
 
 struct mailbox {
-    struct map by_id; /* rows by wa_message_id */
-    struct row *rows; /* oldest first */
-    size_t n_open;    /* not DONE */
-    size_t n_done;
-    size_t n_window; /* PREPARED or WRITTEN */
-    struct row *turn_rows;
+    struct map by_wire; /* rows by wa_message_id */
+    struct map by_id;   /* rows by message_id */
+    struct row *rows[ROWS_COUNT];
+    size_t n[ROWS_COUNT];
+    int64_t expiry_ms;     /* wall clock: no queued row ends before; INT64_MAX: none does */
+    struct row *turn_rows; /* what the open turn touched, in order */
+    struct row *turn_last;
     struct resend *resends;
     struct incoming *inbox_first;
     struct incoming *inbox_last;
     size_t n_inbox;
+    size_t n_rows_asked;   /* stanzas for which rows were read */
+    uint64_t loading;      /* tag of what is being read for the first ones; 0: nothing */
+    unsigned n_loading;    /* how many answers are still to come */
+    uint64_t fetching_for; /* tag of the stanza for which a bundle is asked; 0: none */
     struct outgoing *out_first;
     struct outgoing *out_last;
+    size_t n_out;
     struct peers *peers;
+    struct lids *lids;
     bool failing;    /* the session is gone: every open row fails, turn by turn */
-    bool is_waiting; /* for something that is being loaded: the inbox stands still */
-    bool
-        head_is_loaded; /* what the first stanza of the inbox asked for has come, or is not there */
-    int head_retries;   /* ... and how often its device was answered */
-    bool is_unheard;    /* a message was not acked in time: connect anew */
+    bool is_unheard; /* a message was not acked in time: connect anew */
+    int64_t used_ms; /* loop time */
     struct loop_timer watch;
 };
 
 struct mailbox *mailbox_of(struct account *account); /* made when there is none */
 void mailbox_free(struct mailbox **mailbox);
 
+/* The account has been idle: give back what can be read again, all of it if possible. */
+void mailbox_rest(struct account *account);
+
+/* The device is gone: what waited for its connection, and who it knew. Rows stay. */
+void mailbox_forget(struct account *account);
+
 /* ---- rows ---- */
 
-/* Decide SendMessage @command on @account: its row, or why not. Sets *@sequence of the message. */
+/* Decide SendMessage @command on @account: its row, or why not. Sets *@sequence of the message. A
+ * row of that id must be in memory if there is one. */
 enum verdict mailbox_accept(struct turn *turn, struct account *account,
                             const struct message_command *command, int64_t *sequence);
 struct row *mailbox_find(const struct mailbox *mailbox, const char *wa_message_id); /* or NULL */
@@ -129,8 +140,13 @@ void mailbox_decide(struct turn *turn, struct account *account, struct row *row,
                     struct message_input *input);
 const struct message *mailbox_state(const struct row *row); /* staged or committed */
 
+/* Has the time for sending @row passed? */
+bool mailbox_is_late(const struct row *row, int64_t wall_ms);
+
 /* Fail open rows as far as the turn has room; goes on by itself in later turns. */
 void mailbox_fail(struct turn *turn, struct account *account);
+
+size_t mailbox_n_open(const struct mailbox *mailbox); /* rows that are not DONE; NULL: 0 */
 
 /* ---- loading ---- */
 
@@ -158,7 +174,9 @@ void mailbox_send_after(struct account *account, const struct wa_node *node);
 /* A stanza that wants a turn. -ERR_LIMIT: MAILBOX_INBOX_MAX wait already. */
 NODISCARD int mailbox_take(struct account *account, const struct wa_node *stanza, struct err *err);
 void mailbox_drop_inbox(struct mailbox *mailbox);
-void mailbox_online(struct account *account);  /* logged in: prepared rows go out again */
-void mailbox_offline(struct account *account); /* what was not acked is to be written again */
+void mailbox_drop_out(struct mailbox *mailbox); /* acks and receipts not sent */
+void mailbox_online(struct account *account);   /* logged in: prepared rows go out again */
+void mailbox_offline(struct account *account);  /* what was not acked is to be written again */
+void mailbox_returned(struct account *account); /* the partition is ours again */
 
 #endif

@@ -4,10 +4,12 @@
 #include <utlist.h>
 
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/err.h"
 #include "connector/account.h"
 #include "connector/connector.h"
 #include "connector/inbox.h"
+#include "connector/lids.h"
 #include "connector/link.h"
 #include "connector/mailbox.h"
 #include "connector/peers.h"
@@ -19,13 +21,18 @@ void mailbox_run(struct turn *turn, struct account *account)
 {
     struct mailbox *mailbox = account->mailbox;
 
-    if (account->signal != NULL) {
+    if (mailbox->inbox_first != NULL || mailbox_n_open(mailbox) > 0) {
+        mailbox->used_ms = loop_now_ms(account->connector->loop);
+    }
+    if (account->signal != NULL && !(account->staged_effects & SESSION_ERASE)) {
+        lids_run(turn, account);
         inbox_run(turn, account);
     }
     if (mailbox->failing) {
         mailbox_fail(turn, account);
     }
     sender_run(turn, account);
+    mailbox_watch(account);
 }
 
 /* ---- after the commit ---- */
@@ -40,12 +47,24 @@ void mailbox_send_after(struct account *account, const struct wa_node *node)
     }
     *(mailbox->out_last != NULL ? &mailbox->out_last->next : &mailbox->out_first) = outgoing;
     mailbox->out_last = outgoing;
+    mailbox->n_out++;
 }
 
+static void on_acked(void *ctx)
+{
+    (void)ctx;
+    crash_point("connector", "after.ack"); /* the sockets were flushed before this */
+}
+
+/* Acks and receipts of stanzas that were handled. Muted they wait: the server waits for them. */
 static void send_outgoing(struct account *account)
 {
     struct mailbox *mailbox = account->mailbox;
 
+    if (mailbox->out_first == NULL || (account->link != NULL && account->link->is_muted)) {
+        return;
+    }
+    crash_point("connector", "before.ack");
     while (mailbox->out_first != NULL) {
         struct outgoing *outgoing = mailbox->out_first;
 
@@ -55,6 +74,21 @@ static void send_outgoing(struct account *account)
         free(outgoing);
     }
     mailbox->out_last = NULL;
+    mailbox->n_out = 0;
+    loop_defer(account->connector->loop, on_acked, NULL);
+}
+
+static void go_on(struct account *account)
+{
+    struct mailbox *mailbox = account->mailbox;
+
+    send_outgoing(account);
+    (void)sender_write(account);
+    if (mailbox_n_open(mailbox) > 0) {
+        peers_work(mailbox->peers);
+        sender_wake(account);
+    }
+    mailbox_watch(account);
 }
 
 void mailbox_committed(struct account *account)
@@ -63,17 +97,12 @@ void mailbox_committed(struct account *account)
     struct resend *resend;
 
     mailbox_settle(account);
+    lids_committed(mailbox->lids);
     LL_FOREACH(mailbox->resends, resend)
     {
         resend->is_new = false;
     }
-    send_outgoing(account);
-    sender_write(account);
-    if (mailbox->n_open > 0) {
-        peers_work(mailbox->peers);
-        sender_wake(account);
-        mailbox_watch(account);
-    }
+    go_on(account);
     if (mailbox->is_unheard) { /* a connection on which nothing is acked is of no use */
         mailbox->is_unheard = false;
         link_lose(account, "messages are not acked");
@@ -116,7 +145,7 @@ void mailbox_offline(struct account *account)
     struct row *row;
     struct resend *resend;
 
-    DL_FOREACH(mailbox->rows, row)
+    DL_FOREACH(mailbox->rows[ROWS_WINDOW], row)
     {
         if (row->phase == ROW_WRITTEN) {
             mailbox_set_phase(mailbox, row, ROW_PREPARED);
@@ -126,9 +155,17 @@ void mailbox_offline(struct account *account)
     {
         resend->is_written = false;
     }
-    loop_timer_stop(&mailbox->watch);
     peers_offline(mailbox->peers);
     mailbox_drop_inbox(mailbox); /* not acked: they come again */
+    mailbox_drop_out(mailbox);   /* so do those of which the server hears no ack */
+    mailbox->is_unheard = false;
+    mailbox_watch(account);
+}
+
+void mailbox_returned(struct account *account)
+{
+    go_on(account);
+    account_ready(account);
 }
 
 /* ---- time ---- */
@@ -139,24 +176,21 @@ static void on_watch(struct loop_timer *timer, void *ctx)
     account_ready(ctx);
 }
 
-/* When the next row has something to wait for: an ack that does not come, another try, its end. */
-static int64_t next_due_ms(const struct account *account, int64_t now_ms, int64_t wall_ms)
+/* When a row in the window has something to wait for, in wall clock: an ack that does not come,
+ * another try, its end. */
+static int64_t row_due_ms(const struct account *account, const struct row *row, int64_t ahead_ms,
+                          bool online)
 {
     int64_t due = INT64_MAX;
-    const struct row *row;
 
-    DL_FOREACH(account->mailbox->rows, row)
-    {
-        int64_t at = INT64_MAX;
-
-        if (row->phase == ROW_WRITTEN) {
-            at = row->written_ms + account->connector->config.ack_timeout_ms;
-        } else if (row->phase == ROW_PREPARED && row->state.state == MESSAGE_FAILED_RETRY) {
-            at = now_ms + row->state.next_attempt_ms - wall_ms;
-        } else if (row->phase == ROW_QUEUED && row->send.has_not_after) {
-            at = now_ms + row->send.not_after - wall_ms + 1;
-        }
-        due = at < due ? at : due;
+    if (row->phase == ROW_WRITTEN) {
+        return row->written_ms + account->connector->config.ack_timeout_ms + ahead_ms;
+    }
+    if (row->state.state == MESSAGE_FAILED_RETRY && online) {
+        due = row->state.next_attempt_ms;
+    }
+    if (row->send.has_not_after && row->send.not_after < due) {
+        due = row->send.not_after + 1;
     }
     return due;
 }
@@ -164,13 +198,26 @@ static int64_t next_due_ms(const struct account *account, int64_t now_ms, int64_
 void mailbox_watch(struct account *account)
 {
     struct loop *loop = account->connector->loop;
-    int64_t now_ms = loop_now_ms(loop);
-    int64_t due_ms = next_due_ms(account, now_ms, clock_wall_ms());
+    struct mailbox *mailbox = account->mailbox;
+    int64_t wall_ms = clock_wall_ms();
+    int64_t ahead_ms = wall_ms - loop_now_ms(loop);
+    bool online = account->state.phase == SESSION_CONNECTED && link_is_ready(account);
+    int64_t due_ms = INT64_MAX;
+    const struct row *row;
 
+    if (mailbox->rows[ROWS_QUEUED] != NULL && mailbox->expiry_ms != INT64_MAX) {
+        due_ms = mailbox->expiry_ms + 1;
+    }
+    DL_FOREACH(mailbox->rows[ROWS_WINDOW], row)
+    {
+        int64_t at = row_due_ms(account, row, ahead_ms, online);
+
+        due_ms = at < due_ms ? at : due_ms;
+    }
     if (due_ms == INT64_MAX) {
-        loop_timer_stop(&account->mailbox->watch);
+        loop_timer_stop(&mailbox->watch);
     } else {
-        loop_timer_start(loop, &account->mailbox->watch, due_ms > now_ms ? due_ms - now_ms : 0,
-                         on_watch, account);
+        loop_timer_start(loop, &mailbox->watch, due_ms > wall_ms ? due_ms - wall_ms : 1, on_watch,
+                         account);
     }
 }

@@ -9,11 +9,15 @@
 #include "cache/cache.h"
 #include "connector/account.h"
 #include "connector/connector.h"
+#include "connector/load.h"
+#include "connector/mailbox.h"
 #include "connector/metrics.h"
 #include "connector/presence.h"
 #include "connector/prune.h"
+#include "connector/query.h"
 #include "connector/turn.h"
 #include "sigstore/sigstore.h"
+#include "sigstore/sigstore_curve.h"
 #include "svc/svc_drain.h"
 #include "svc/svc_exit.h"
 #include "svc/svc_health.h"
@@ -107,6 +111,14 @@ static int open_ledger(struct connector *connector, struct err *err)
     return rc;
 }
 
+/* Accounts that have had nothing to do for a while need little memory. */
+static void rest_idle(struct connector *connector)
+{
+    for (struct map_entry *at = map_first(&connector->accounts); at != NULL; at = map_next(at)) {
+        mailbox_rest(map_value(at));
+    }
+}
+
 /* Presence, and whether this process is ready, every few seconds. */
 static void on_refresh(struct loop_timer *timer, void *ctx)
 {
@@ -117,11 +129,9 @@ static void on_refresh(struct loop_timer *timer, void *ctx)
     svc_health_set(connector->health, "ledger", ready, why.text);
     svc_health_set_ready(connector->health, ready && !connector->draining);
     metrics_measure(connector);
-    if (connector->refreshes % (PRUNE_EVERY_MS / CONNECTOR_REFRESH_MS) == 0 && ready) {
-        prune_run(connector);
-    }
     if (++connector->refreshes % (CONNECTOR_PRESENCE_EVERY_MS / CONNECTOR_REFRESH_MS) == 0) {
         presence_refresh(connector);
+        rest_idle(connector);
     }
     loop_timer_start(connector->loop, timer, CONNECTOR_REFRESH_MS, on_refresh, connector);
 }
@@ -177,7 +187,11 @@ static void close_all(struct connector *connector)
     struct map_entry *next;
 
     loop_timer_stop(&connector->refresh);
+    loop_timer_stop(&connector->opening_timer);
+    loop_timer_stop(&connector->prune);
     ledger_close(&connector->ledger);
+    query_drop_all(connector);
+    load_drop_all(connector);
     for (struct map_entry *at = map_first(&connector->accounts); at != NULL; at = next) {
         next = map_next(at);
         account = map_value(at);
@@ -199,8 +213,14 @@ static int run(struct connector *connector, struct err *err)
     if (rc == 0) {
         rc = open_all(connector, err);
     }
+    if (rc == 0 && !sigstore_curve_is_used()) {
+        const char *instead = "curve functions of libsignal: right, but slow";
+
+        log_warn("our own are not used", LOG_STR("instead", instead));
+    }
     if (rc == 0) {
         metrics_make();
+        prune_start(connector);
         loop_timer_start(connector->loop, &connector->refresh, 0, on_refresh, connector);
         loop_run(connector->loop);
     }

@@ -34,7 +34,7 @@ void metrics_measure(const struct connector *connector)
 {
     int64_t held = 0;
     int64_t ready = 0;
-    int64_t open = 0;
+    int64_t queued = 0;
     int64_t window = 0;
 
     for (struct map_entry *at = map_first(&connector->accounts); at != NULL; at = map_next(at)) {
@@ -43,12 +43,12 @@ void metrics_measure(const struct connector *connector)
         held += account->link != NULL ? 1 : 0;
         ready += link_is_ready(account) ? 1 : 0;
         if (account->mailbox != NULL) {
-            open += (int64_t)account->mailbox->n_open;
-            window += (int64_t)account->mailbox->n_window;
+            queued += (int64_t)account->mailbox->n[ROWS_QUEUED];
+            window += (int64_t)account->mailbox->n[ROWS_WINDOW];
         }
     }
     metric_set(metrics.sessions_held, held);
     metric_set(metrics.sessions_ready, ready);
-    metric_set(metrics.queued, open - window);
+    metric_set(metrics.queued, queued);
     metric_set(metrics.unacked, window);
 }

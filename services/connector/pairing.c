@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/err.h"
 #include "connector/account.h"
 #include "connector/connector.h"
 #include "connector/credentials.h"
@@ -11,10 +12,11 @@
 #include "pg/pg.h"
 #include "sigstore/sigstore.h"
 
+/* In the turn's arena. */
 struct asked {
     struct turn *turn;
     struct account *account;
-    struct seen *seen;
+    struct seen *seen; /* kept by the turn */
 };
 
 /* The account is linked in this turn: its device, and the signed prekey that it registered with. */
@@ -25,7 +27,7 @@ static void keep(struct turn *turn, struct account *account)
     struct sigstore_ref meta = {.kind = SIGSTORE_META};
 
     *kept = *link->fresh; /* the client borrows the link's until it ends */
-    kept->device = link->paired;
+    kept->device = *link->paired;
     credentials_drop(account);
     credentials_set(account, kept);
     credentials_stage(turn, account);
@@ -37,6 +39,14 @@ static void keep(struct turn *turn, struct account *account)
     mem_wipe(&kept->signed_prekey, sizeof(kept->signed_prekey));
 }
 
+/* Nobody is linked: the phone is free again for others. */
+static void give_back(struct turn *turn, const struct account *account)
+{
+    struct turn_rows *rows = turn_row(turn, TURN_PHONE_FREE, account->partition);
+
+    pg_array_uuid(rows->column[0], account->state.uuid);
+}
+
 static void on_answer(const struct pg_rows *rows, const struct err *err, void *ctx)
 {
     struct asked *asked = ctx;
@@ -45,30 +55,33 @@ static void on_answer(const struct pg_rows *rows, const struct err *err, void *c
     struct link *link = account->link;
 
     (void)err; /* when the turn fails this does not run */
-    if (link != NULL && link->pairing == LINK_PAIRING_ASKED) {
+    if (link == NULL || link->pairing != LINK_PAIRING_ASKED) {
+        give_back(turn, account); /* the connection went meanwhile, and with it the device */
+    } else {
         asked->seen->saw.phone_taken = pg_rows_n(rows) == 0;
         turn_observe(turn, account, &asked->seen->saw);
         if (turn_state(account)->phase == SESSION_PAIRING) {
             keep(turn, account);
             link->pairing = LINK_PAIRING_YES;
         } else {
+            give_back(turn, account);
             link->pairing = LINK_PAIRING_NO;
         }
     }
-    account_seen_free(&asked->seen);
     turn_answered(turn);
-    free(asked);
 }
 
 void pairing_observe(struct turn *turn, struct account *account, struct seen *seen)
 {
-    struct asked *asked = mem_new0(sizeof(*asked));
+    struct asked *asked = arena_new0(ledger_tx_arena(turn->tx), sizeof(*asked));
     struct pg_stmt *stmt =
         pg_stmt_new("INSERT INTO phone_in_use AS p (phone, session_uuid) VALUES ($1, $2::uuid) "
                     "ON CONFLICT (phone) DO UPDATE SET session_uuid = excluded.session_uuid "
                     "WHERE p.session_uuid = excluded.session_uuid RETURNING 1");
 
     *asked = (struct asked){turn, account, seen};
+    seen->next = turn->kept;
+    turn->kept = seen;
     pg_add_text(stmt, seen->saw.paired.phone);
     pg_add_uuid(stmt, account->state.uuid);
     turn_touch(turn, account);

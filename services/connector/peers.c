@@ -1,19 +1,13 @@
 #include "connector/peers.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
+#include <utlist.h>
 
-#include "base/err.h"
-#include "base/log.h"
 #include "connector/account.h"
 #include "connector/connector.h"
-#include "connector/link.h"
+#include "connector/lids.h"
 #include "connector/mailbox.h"
 #include "connector/peers_internal.h"
-#include "connector/records.h"
-#include "connector/turn.h"
-#include "wa/wa_usync.h"
 
 static const char *key_of(const struct wa_jid *user, char out[WA_JID_TEXT_MAX])
 {
@@ -25,6 +19,7 @@ static const char *key_of(const struct wa_jid *user, char out[WA_JID_TEXT_MAX])
 static void entry_free(struct peers *peers, struct peer_entry *entry)
 {
     map_drop(&peers->known, entry->key);
+    DL_DELETE(peers->entries, entry);
     free(entry->peer.devices);
     free(entry);
 }
@@ -40,16 +35,15 @@ struct peers *peers_new(struct account *account)
 void peers_free(struct peers **peers)
 {
     struct peers *gone = *peers;
+
     if (gone == NULL) {
         return;
     }
-    for (struct map_entry *at = map_first(&gone->known), *next = NULL; at != NULL; at = next) {
-        next = map_next(at);
-        entry_free(gone, map_value(at));
+    while (gone->entries != NULL) {
+        entry_free(gone, gone->entries);
     }
     loop_timer_stop(&gone->retry);
     peers_batch_drop(gone);
-    free(gone->learnt);
     free(gone);
     *peers = NULL;
 }
@@ -61,43 +55,62 @@ struct peer_entry *peers_entry(struct peers *peers, const struct wa_jid *user)
     return map_get(&peers->known, key_of(user, key));
 }
 
-/* Beyond PEERS_KNOWN_MAX the one known longest goes. */
+/* Beyond PEERS_KNOWN_MAX the one used longest ago goes. */
 static void make_room(struct peers *peers)
 {
-    if (map_count(&peers->known) < PEERS_KNOWN_MAX) {
-        return;
-    }
-    for (struct map_entry *at = map_first(&peers->known); at != NULL; at = map_next(at)) {
-        struct peer_entry *entry = map_value(at);
+    struct peer_entry *entry;
+    struct peer_entry *next;
 
-        if (entry->peer.state != PEER_ASKED && !entry->is_wanted) {
+    for (entry = peers->entries; entry != NULL && map_count(&peers->known) >= PEERS_KNOWN_MAX;
+         entry = next) {
+        next = entry->next;
+        if (entry->peer.state != PEER_ASKED) {
             entry_free(peers, entry);
-            return;
         }
     }
 }
 
-static int64_t now_ms(const struct peers *peers)
-{
-    return loop_now_ms(peers->account->connector->loop);
-}
-
-const struct peer *peers_find(struct peers *peers, const struct wa_jid *user)
+struct peer_entry *peers_add(struct peers *peers, const struct wa_jid *user)
 {
     struct peer_entry *entry = peers_entry(peers, user);
 
-    if (entry != NULL && entry->peer.state == PEER_READY &&
-        now_ms(peers) - entry->peer.known_ms > PEERS_FRESH_MS) {
-        entry->peer.state = PEER_UNKNOWN;
-    }
     if (entry == NULL) {
         make_room(peers);
         entry = mem_new0(sizeof(*entry));
         entry->peer.user = wa_jid_bare(user);
         (void)key_of(user, entry->key);
         map_put(&peers->known, entry->key, entry);
+        DL_APPEND(peers->entries, entry);
     }
-    entry->is_wanted = true;
+    return entry;
+}
+
+/* What is known for too long is not known any more. */
+static void age(const struct peers *peers, struct peer *peer)
+{
+    int64_t for_ms = loop_now_ms(peers->account->connector->loop) - peer->known_ms;
+
+    if ((peer->state == PEER_READY && for_ms > PEERS_FRESH_MS) ||
+        (peer->state == PEER_UNREACHABLE && for_ms > PEERS_UNREACHABLE_MS)) {
+        peer->state = PEER_UNKNOWN;
+    }
+}
+
+static void used_last(struct peers *peers, struct peer_entry *entry)
+{
+    DL_DELETE(peers->entries, entry);
+    DL_APPEND(peers->entries, entry);
+}
+
+const struct peer *peers_find(struct peers *peers, const struct wa_jid *user)
+{
+    struct peer_entry *entry = peers_entry(peers, user);
+
+    if (entry == NULL) {
+        return NULL;
+    }
+    age(peers, &entry->peer);
+    used_last(peers, entry);
     return &entry->peer;
 }
 
@@ -105,66 +118,38 @@ void peers_used(struct peers *peers, const struct wa_jid *user)
 {
     struct peer_entry *entry = peers_entry(peers, user);
 
-    if (entry != NULL) {
-        entry->is_wanted = false;
-        for (size_t i = 0; i < entry->peer.n; i++) {
-            entry->peer.devices[i].has_bundle = false;
-        }
+    for (size_t i = 0; entry != NULL && i < entry->peer.n; i++) {
+        entry->peer.devices[i].has_bundle = false;
     }
 }
 
-void peers_forget(struct peers *peers, const struct wa_jid *user)
+void peers_lack(struct peers *peers, const struct wa_jid *user)
 {
     struct peer_entry *entry = peers_entry(peers, user);
 
-    if (entry != NULL && entry->peer.state != PEER_ASKED) {
-        entry->peer.state = PEER_UNKNOWN;
+    if (entry != NULL && entry->peer.state == PEER_READY) {
+        entry->peer.state = PEER_LACKING;
     }
 }
 
-void peers_addr(const struct wa_jid *lid, const struct wa_jid *device, struct sigstore_addr *out)
+static void forget(struct peer_entry *entry, bool renews)
 {
-    bool has_lid = !wa_jid_is_none(lid);
-    const struct wa_jid *name = has_lid ? lid : device;
-
-    (void)snprintf(out->name, sizeof(out->name), "%s%s", name->user,
-                   wa_jid_is_lid(name) ? "_1" : "");
-    out->device = device->device;
-}
-
-/* ---- LIDs ---- */
-
-void peers_learn(struct peers *peers, const struct wa_jid *pn, const struct wa_jid *lid)
-{
-    if (pn->server != WA_SERVER_PN || lid->server != WA_SERVER_LID ||
-        peers->n_learnt >= PEERS_LEARN_MAX) {
-        return; /* told again with the next stanza of that person */
-    }
-    if (peers->learnt == NULL) {
-        peers->learnt = mem_array0(PEERS_LEARN_MAX, sizeof(*peers->learnt));
-    }
-    for (size_t i = 0; i < peers->n_learnt; i++) {
-        if (strcmp(peers->learnt[i].pn.user, pn->user) == 0) {
-            peers->learnt[i].lid = *lid;
-            return;
+    if (entry != NULL) {
+        entry->peer.renews |= renews;
+        if (entry->peer.state == PEER_ASKED) {
+            entry->peer.known_ms = INT64_MIN / 2; /* what is being answered is old already */
+        } else {
+            entry->peer.state = PEER_UNKNOWN;
         }
     }
-    peers->learnt[peers->n_learnt++] = (struct peer_pair){wa_jid_bare(pn), wa_jid_bare(lid)};
 }
 
-void peers_stage(struct turn *turn, struct account *account)
+void peers_forget(struct peers *peers, const struct wa_jid *user, bool renews)
 {
-    struct peers *peers = account->mailbox != NULL ? account->mailbox->peers : NULL;
+    struct wa_jid other = lids_other(peers->account->mailbox->lids, user);
 
-    if (peers == NULL) {
-        return;
+    forget(peers_entry(peers, user), renews);
+    if (!wa_jid_is_none(&other)) {
+        forget(peers_entry(peers, &other), renews);
     }
-    for (size_t i = 0; i < peers->n_learnt; i++) {
-        struct turn_rows *rows = turn_row(turn, TURN_LID, account->partition);
-
-        pg_array_uuid(rows->column[0], account->state.uuid);
-        pg_array_text(rows->column[1], peers->learnt[i].pn.user);
-        pg_array_text(rows->column[2], peers->learnt[i].lid.user);
-    }
-    peers->n_learnt = 0;
 }

@@ -2,7 +2,11 @@
  * batches while earlier messages go out, so that a send does not wait for two round trips.
  *
  * For a row to be prepared its recipient must be known: which devices, which LID, and for each
- * device either a session or a bundle. What is known is kept for a while, bounded. */
+ * device either a session or a bundle. What is known is kept for a while, bounded.
+ *
+ *     UNKNOWN --> devices (usync) --> LIDs (table) --> records (table) --> bundles --> READY
+ *                                          ^                                  |
+ *                                          '-- LACKING <-- a record has left the cache */
 #ifndef CONNECTOR_PEERS_H
 #define CONNECTOR_PEERS_H
 
@@ -16,18 +20,19 @@
 
 struct account;
 struct peers;
-struct turn;
 
 enum {
-    PEERS_AHEAD_MAX = 24,     /* recipients looked up at once */
-    PEERS_KNOWN_MAX = 256,    /* users kept in memory */
-    PEERS_DEVICES_MAX = 64,   /* devices of one user that are sent to */
-    PEERS_FRESH_MS = 3600000, /* a device list is asked again after that */
-    PEERS_RETRY_MS = 5000     /* after a query that failed */
+    PEERS_AHEAD_MAX = 32,         /* recipients looked up at once */
+    PEERS_KNOWN_MAX = 256,        /* users kept in memory */
+    PEERS_DEVICES_MAX = 64,       /* devices of one user that are sent to */
+    PEERS_FRESH_MS = 3600000,     /* a device list is asked again after that */
+    PEERS_UNREACHABLE_MS = 60000, /* ... of somebody who had none */
+    PEERS_RETRY_MS = 5000         /* after a query that failed */
 };
 
 enum peer_state {
     PEER_UNKNOWN,    /* to be asked */
+    PEER_LACKING,    /* devices are known, but not whether there are sessions with all of them */
     PEER_ASKED,      /* under way */
     PEER_READY,      /* devices known, each with a session or a bundle */
     PEER_UNREACHABLE /* not on WhatsApp, or no device has keys */
@@ -42,9 +47,9 @@ struct peer_device {
 
 struct peer {
     struct wa_jid user; /* without device; phone number form */
-    struct wa_jid lid;  /* none: not known */
     enum peer_state state;
-    int64_t known_ms; /* loop time */
+    int64_t known_ms; /* loop time of the device list */
+    bool renews;      /* the identity may have changed: begin new sessions */
     size_t n;
     struct peer_device *devices; /* without our own device */
 };
@@ -52,24 +57,20 @@ struct peer {
 struct peers *peers_new(struct account *account);
 void peers_free(struct peers **peers);
 
-/* What is known of @user, asking for it if nothing is. Borrowed until the next call. */
+/* What is known of @user; NULL: nothing. Borrowed until the next call of any of these. */
 const struct peer *peers_find(struct peers *peers, const struct wa_jid *user);
 
 /* The sessions with @peer's devices begin in this turn; bundles are used up. */
 void peers_used(struct peers *peers, const struct wa_jid *user);
 
-/* A device list or identity has changed, or a record was missing: ask again. */
-void peers_forget(struct peers *peers, const struct wa_jid *user);
+/* A record was missing: look again which there are. */
+void peers_lack(struct peers *peers, const struct wa_jid *user);
 
-/* Look up what rows are waiting for. On login, after accepts, after answers. */
+/* A device list has changed, or (@renews) an identity: ask again before the next message. */
+void peers_forget(struct peers *peers, const struct wa_jid *user, bool renews);
+
+/* Look up what the first rows in the queue are waiting for. After commits and answers. */
 void peers_work(struct peers *peers);
 void peers_offline(struct peers *peers); /* what was under way is asked again */
-
-/* The Signal address of a device: under the LID where it is known (messaging.md 1.2). */
-void peers_addr(const struct wa_jid *lid, const struct wa_jid *device, struct sigstore_addr *out);
-
-/* Learn that @pn has @lid; staged in the next turn. */
-void peers_learn(struct peers *peers, const struct wa_jid *pn, const struct wa_jid *lid);
-void peers_stage(struct turn *turn, struct account *account);
 
 #endif

@@ -6,35 +6,30 @@
 #include "connector/peers.h"
 #include "loop/loop.h"
 
-enum { PEERS_LEARN_MAX = 128 }; /* pairs of number and LID that wait for a turn */
-
 struct peer_entry {
+    struct peer_entry *prev; /* the one used longest ago first (utlist) */
+    struct peer_entry *next;
     char key[WA_JID_TEXT_MAX];
     struct peer peer;
-    bool is_wanted; /* a row waits for it */
 };
 
-struct peer_pair {
-    struct wa_jid pn;
-    struct wa_jid lid;
-};
-
-/* The users of one round of questions: device lists, then records, then bundles. */
+/* The users of one round of questions. */
 struct peers_batch {
+    uint64_t tag; /* answers to an earlier round have another one */
     size_t n;
     struct wa_jid users[PEERS_AHEAD_MAX + 1]; /* and our own */
 };
 
 struct peers {
     struct account *account;
-    struct map known;          /* peer_entry by key, the one known longest first */
+    struct map known; /* peer_entry by key */
+    struct peer_entry *entries;
     struct peers_batch *batch; /* under way, or NULL */
     struct loop_timer retry;
-    size_t n_learnt;
-    struct peer_pair *learnt;
 };
 
 struct peer_entry *peers_entry(struct peers *peers, const struct wa_jid *user); /* or NULL */
+struct peer_entry *peers_add(struct peers *peers, const struct wa_jid *user);   /* or the old one */
 void peers_batch_drop(struct peers *peers);
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/crash.h"
 #include "cache/cache.h"
 #include "cache/cache_keys.h"
 #include "connector/account.h"
@@ -58,7 +59,11 @@ static void write_runtime(struct account *account)
 
 void presence_state(struct account *account)
 {
-    write_runtime(account);
+    if (account->state.phase == SESSION_DELETED) {
+        presence_gone(account);
+    } else {
+        write_runtime(account);
+    }
     tell(account, "state");
 }
 
@@ -104,11 +109,19 @@ void presence_gone(struct account *account)
     cache_del(account->connector->cache, key.text, NULL, NULL);
 }
 
+static void on_told(void *ctx)
+{
+    (void)ctx;
+    crash_point("connector", "after.reply");
+}
+
 void presence_reply(struct connector *connector, const char *reply_to, const char *command_id,
                     const char *verdict)
 {
     struct cache_key key = cache_key_reply(command_id);
 
+    crash_point("connector", "before.reply");
+    loop_defer(connector->loop, on_told, NULL);
     cache_set(connector->cache, key.text, text_bytes(verdict), CACHE_REPLY_TTL_MS, NULL, NULL);
     if (reply_to != NULL) {
         struct cache_key channel = cache_channel_replies(reply_to);

@@ -6,7 +6,7 @@ struct connector;
 
 enum { PRUNE_EVERY_MS = 60000 };
 
-/* Begin one round; does nothing while an earlier one is under way. */
-void prune_run(struct connector *connector);
+/* From now on, until connector->prune is stopped. */
+void prune_start(struct connector *connector);
 
 #endif

@@ -1,12 +1,15 @@
 #include "connector/records.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
+#include "base/log.h"
 #include "connector/account.h"
 #include "connector/connector.h"
+#include "connector/query.h"
 #include "connector/turn.h"
 #include "pg/pg.h"
 
@@ -33,17 +36,12 @@ const struct sigstore_backend records_backend = {.load = not_now};
 
 /* ---- loading ---- */
 
-struct records_loading {
-    struct connector *connector;
-    char uuid[UUID_TEXT_MAX]; /* the account may be gone when rows come */
-    uint64_t generation;
-    int partition;
-    records_loaded_fn *fn;
-    void *ctx;
-    size_t n;
-    struct sigstore_ref refs[];
-};
+static void fill_absent(struct account *account, const struct sigstore_ref *ref)
+{
+    sigstore_fill(account->signal, ref, (struct bytes){NULL, 0}, 0);
+}
 
+/* A row of kind, key, version, sealed. */
 static int fill(struct account *account, const struct pg_rows *rows, size_t row, struct err *err)
 {
     struct sigstore_ref ref = {.kind = (enum sigstore_kind)pg_get_int(rows, row, 0)};
@@ -61,56 +59,52 @@ static int fill(struct account *account, const struct pg_rows *rows, size_t row,
     return rc;
 }
 
-static void on_records(const struct pg_rows *rows, const struct err *why, void *ctx)
+static int fill_all(struct account *account, const struct pg_rows *rows, const struct err *why)
 {
-    struct records_loading *loading = ctx;
-    struct account *account = account_find(loading->connector, loading->uuid);
+    struct err err = {0};
     int rc = rows == NULL ? why->code : 0;
 
-    if (account == NULL || account->signal == NULL ||
-        loading->connector->generations[loading->partition] != loading->generation) {
-        loading->fn(NULL, -ERR_CLOSED, loading->ctx);
-        free(loading);
-        return;
+    if (account->signal == NULL) {
+        return -ERR_CLOSED;
     }
     for (size_t i = 0; rc == 0 && i < pg_rows_n(rows); i++) {
-        rc = fill(account, rows, i, NULL);
+        rc = fill(account, rows, i, &err);
     }
-    for (size_t i = 0; rc == 0 && i < loading->n; i++) { /* those without a row are known too */
-        sigstore_fill(account->signal, &loading->refs[i], (struct bytes){NULL, 0}, 0);
+    if (rc < 0) {
+        log_warn("records cannot be read", LOG_STR("session", account->state.uuid),
+                 LOG_STR("why", rows == NULL ? why->text : err.text));
     }
-    loading->fn(account, rc, loading->ctx);
-    free(loading);
+    return rc;
 }
 
-void records_load(struct account *account, const struct sigstore_ref *refs, size_t n,
-                  records_loaded_fn *fn, void *ctx)
+struct loading {
+    records_loaded_fn *fn;
+    uint64_t tag;
+    size_t n;
+    struct sigstore_ref refs[];
+};
+
+static void on_records(struct account *account, const struct pg_rows *rows, const struct err *why,
+                       void *data)
 {
-    struct connector *connector = account->connector;
-    struct records_loading *loading = mem_new0(sizeof(*loading) + n * sizeof(loading->refs[0]));
-    struct pg_stmt *stmt;
+    const struct loading *loading = data;
+    int rc = fill_all(account, rows, why);
+
+    for (size_t i = 0; rc == 0 && i < loading->n; i++) { /* those without a row are known too */
+        fill_absent(account, &loading->refs[i]);
+    }
+    loading->fn(account, rc, loading->tag);
+}
+
+static struct pg_stmt *records_query(const struct account *account, const struct loading *loading)
+{
+    struct pg_stmt *stmt = pg_stmt_new("SELECT r.kind, r.key, r.version, r.sealed "
+                                       "FROM unnest($2::int8[], $3::text[]) AS t (kind, key) "
+                                       "JOIN signal_record r ON r.session_uuid = $1::uuid "
+                                       "AND r.kind = t.kind AND r.key = t.key");
     struct pg_array *kinds;
     struct pg_array *keys;
 
-    for (size_t i = 0; i < n; i++) {
-        if (!sigstore_is_loaded(account->signal, &refs[i])) {
-            loading->refs[loading->n++] = refs[i];
-        }
-    }
-    if (loading->n == 0) {
-        free(loading);
-        fn(account, 0, ctx);
-        return;
-    }
-    loading->connector = connector;
-    loading->partition = account->partition;
-    loading->generation = connector->generations[account->partition];
-    loading->fn = fn;
-    loading->ctx = ctx;
-    memcpy(loading->uuid, account->state.uuid, UUID_TEXT_MAX);
-    stmt = pg_stmt_new("SELECT kind, key, version, sealed FROM signal_record "
-                       "WHERE session_uuid = $1::uuid AND (kind, key) IN "
-                       "(SELECT * FROM unnest($2::int8[], $3::text[]))");
     pg_add_uuid(stmt, account->state.uuid);
     kinds = pg_add_array(stmt, PG_ARRAY_INT);
     keys = pg_add_array(stmt, PG_ARRAY_TEXT);
@@ -118,7 +112,109 @@ void records_load(struct account *account, const struct sigstore_ref *refs, size
         pg_array_int(kinds, loading->refs[i].kind);
         pg_array_text(keys, loading->refs[i].key);
     }
-    pg_query(ledger_pg(connector->ledger), stmt, on_records, loading);
+    return stmt;
+}
+
+bool records_load(struct account *account, const struct sigstore_ref *refs, size_t n,
+                  records_loaded_fn *fn, uint64_t tag)
+{
+    struct loading *loading = mem_new0(sizeof(*loading) + n * sizeof(loading->refs[0]));
+    bool is_there;
+
+    loading->fn = fn;
+    loading->tag = tag;
+    for (size_t i = 0; i < n; i++) {
+        if (!sigstore_is_loaded(account->signal, &refs[i])) {
+            loading->refs[loading->n++] = refs[i];
+        }
+    }
+    is_there = loading->n == 0;
+    if (!is_there) {
+        query_run(account, records_query(account, loading), on_records, loading,
+                  sizeof(*loading) + loading->n * sizeof(loading->refs[0]));
+    }
+    free(loading);
+    return is_there;
+}
+
+/* ---- what is kept under numbers ---- */
+
+struct people_loading {
+    records_people_fn *fn;
+    max_align_t data[];
+};
+
+/* "number:device"; false for any other key. */
+static bool split(const char *key, struct records_kept *out)
+{
+    const char *colon = strchr(key, ':');
+    size_t n = colon == NULL ? SIGSTORE_NAME_MAX : (size_t)(colon - key);
+
+    if (n >= sizeof(out->number)) {
+        return false;
+    }
+    memcpy(out->number, key, n);
+    out->number[n] = '\0';
+    out->device = (uint8_t)strtoul(colon + 1, NULL, 10);
+    return true;
+}
+
+static void on_people(struct account *account, const struct pg_rows *rows, const struct err *why,
+                      void *data)
+{
+    const struct people_loading *loading = data;
+    int rc = fill_all(account, rows, why);
+    struct records_kept *kept = NULL;
+    size_t n = 0;
+
+    if (rc == 0) {
+        kept = mem_array0(pg_rows_n(rows) + 1, sizeof(*kept));
+    }
+    for (size_t i = 0; rc == 0 && i < pg_rows_n(rows); i++) {
+        const char *lid = pg_get_text(rows, i, 4); /* NULL for those under a LID */
+
+        if (lid != NULL && split(pg_get_text(rows, i, 1), &kept[n])) {
+            struct sigstore_ref other = {.kind = SIGSTORE_PEER};
+
+            (void)snprintf(other.key, sizeof(other.key), "%s_1:%u", lid, kept[n].device);
+            fill_absent(account, &other); /* unless it was among the rows */
+            n++;
+        }
+    }
+    loading->fn(account, rc, kept, n, loading->data);
+    free(kept);
+}
+
+/* ';' is what follows ':' in the order of bytes, which is that of the column. */
+#define PEOPLE_SQL                                                                       \
+    "WITH t AS (SELECT * FROM unnest($2::text[], $3::text[]) AS t (number, lid)) "       \
+    "SELECT r.kind, r.key, r.version, r.sealed, NULL::text FROM t JOIN signal_record r " \
+    "ON r.session_uuid = $1::uuid AND r.kind = $4 AND r.key >= t.lid || '_1:' "          \
+    "AND r.key < t.lid || '_1;' UNION ALL "                                              \
+    "SELECT r.kind, r.key, r.version, r.sealed, t.lid FROM t JOIN signal_record r "      \
+    "ON r.session_uuid = $1::uuid AND r.kind = $4 AND r.key >= t.number || ':' "         \
+    "AND r.key < t.number || ';'"
+
+void records_load_people(struct account *account, const struct records_people *people,
+                         records_people_fn *fn, const void *data, size_t data_n)
+{
+    struct people_loading *loading = mem_new0(sizeof(*loading) + data_n);
+    struct pg_stmt *stmt = pg_stmt_new(PEOPLE_SQL);
+    struct pg_array *numbers;
+    struct pg_array *lids;
+
+    pg_add_uuid(stmt, account->state.uuid);
+    numbers = pg_add_array(stmt, PG_ARRAY_TEXT);
+    lids = pg_add_array(stmt, PG_ARRAY_TEXT);
+    for (size_t i = 0; i < people->n; i++) {
+        pg_array_text(numbers, people->numbers[i]);
+        pg_array_text(lids, people->lids[i]);
+    }
+    pg_add_int(stmt, SIGSTORE_PEER);
+    loading->fn = fn;
+    memcpy(loading->data, data, data_n);
+    query_run(account, stmt, on_people, loading, sizeof(*loading) + data_n);
+    free(loading);
 }
 
 /* ---- staging ---- */
@@ -159,6 +255,10 @@ void records_stage(struct turn *turn, struct account *account)
     size_t at = 0;
 
     if (account->signal == NULL || !sigstore_is_begun(account->signal)) {
+        return;
+    }
+    if (account->staged_effects & SESSION_ERASE) {
+        sigstore_rollback(account->signal); /* nothing is to be kept of this device */
         return;
     }
     while (sigstore_change_next(account->signal, &at, &change)) {

@@ -6,21 +6,51 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
+#include "base/attr.h"
 #include "sigstore/sigstore.h"
 
 struct account;
 struct turn;
 
-/* Says "not now" for every record that is not cached. Of all accounts, which borrow it. */
+enum {
+    RECORDS_PREKEYS_MAX = 2000 /* one-time keys that are kept; older ones go, used or not */
+};
+
+/* Says "not now" for every record that is not cached. */
 extern const struct sigstore_backend records_backend;
 
-typedef void records_loaded_fn(struct account *account, int rc, void *ctx);
+/* @tag is what the load was given: a number by which the caller knows whether it still cares. Not
+ * called when the account was taken away meanwhile. */
+typedef void records_loaded_fn(struct account *account, int rc, uint64_t tag);
 
-/* Bring @n records into the cache, those that there are; then call @fn. Those cached already cost
- * nothing; when all are, @fn is called before this returns. Not within a turn's commit. */
-void records_load(struct account *account, const struct sigstore_ref *refs, size_t n,
-                  records_loaded_fn *fn, void *ctx);
+/* True: all @n records are in the cache, those that there are. Else they will be when @fn is
+ * called, which is never before this returns. */
+NODISCARD bool records_load(struct account *account, const struct sigstore_ref *refs, size_t n,
+                            records_loaded_fn *fn, uint64_t tag);
+
+/* People with their numbers and LIDs, both as users. */
+struct records_people {
+    const char **numbers;
+    const char **lids;
+    size_t n;
+};
+
+/* Of one device that has a record under its number. */
+struct records_kept {
+    char number[SIGSTORE_NAME_MAX];
+    uint8_t device;
+};
+
+typedef void records_people_fn(struct account *account, int rc, const struct records_kept *kept,
+                               size_t n, const void *data);
+
+/* Bring what is kept under the numbers of @people into the cache, and what is kept for the same
+ * devices under their LIDs; then call @fn with the former and a copy of the @data_n bytes at @data,
+ * never before this returns. */
+void records_load_people(struct account *account, const struct records_people *people,
+                         records_people_fn *fn, const void *data, size_t data_n);
 
 /* Open the account's staging for this turn, once. */
 void records_begin(struct turn *turn, struct account *account);

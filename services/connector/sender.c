@@ -4,14 +4,16 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "base/clock.h"
 #include "base/crash.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/metric.h"
 #include "connector/account.h"
 #include "connector/connector.h"
+#include "connector/lids.h"
 #include "connector/link.h"
-#include "connector/mailbox.h"
+#include "connector/mailbox_rows.h"
 #include "connector/metrics.h"
 #include "connector/peers.h"
 #include "connector/records.h"
@@ -141,8 +143,8 @@ static enum fate prepare(struct turn *turn, struct account *account, struct row 
         peers_used(account->mailbox->peers, &peer->user);
         peers_used(account->mailbox->peers, &own->user);
     } else if (fate == FATE_WAITS) {
-        peers_forget(account->mailbox->peers, &peer->user);
-        peers_forget(account->mailbox->peers, &own->user);
+        peers_lack(account->mailbox->peers, &peer->user);
+        peers_lack(account->mailbox->peers, &own->user);
     }
     arena_done(&envelope.arena);
     return fate;
@@ -154,29 +156,21 @@ static void unusable(struct turn *turn, struct account *account, struct row *row
     struct message_input input = {.kind = MESSAGE_IN_UNUSABLE, .reason = reason};
 
     mailbox_decide(turn, account, row, &input);
-    peers_used(account->mailbox->peers, &row->to);
 }
 
 /* A queued row: prepared, or why not. */
 static void try_row(struct turn *turn, struct account *account, struct row *row)
 {
     struct peers *peers = account->mailbox->peers;
-    const struct wa_jid *own_jid = &account->credentials->device.pn;
-    const struct peer *peer;
+    const struct peer *peer = peers_find(peers, &row->to);
     const struct peer *own;
 
-    if (!wa_jid_is_user(&row->to)) {
-        unusable(turn, account, row, "only people can be sent to");
-        return;
-    }
-    (void)peers_find(peers, own_jid); /* first: finding may move others out */
-    peer = peers_find(peers, &row->to);
-    if (peer->state == PEER_UNREACHABLE) {
+    if (peer != NULL && peer->state == PEER_UNREACHABLE) {
         unusable(turn, account, row, "not on WhatsApp");
         return;
     }
-    own = peers_find(peers, own_jid);
-    if (peer->state == PEER_READY && own->state == PEER_READY &&
+    own = peers_find(peers, &account->credentials->device.pn);
+    if (peer != NULL && peer->state == PEER_READY && own != NULL && own->state == PEER_READY &&
         prepare(turn, account, row, peer, own) == FATE_UNREACHABLE) {
         unusable(turn, account, row, "no device with keys");
     }
@@ -184,12 +178,7 @@ static void try_row(struct turn *turn, struct account *account, struct row *row)
 
 /* ---- time ---- */
 
-static bool is_late(const struct turn *turn, const struct row *row)
-{
-    return row->send.has_not_after && row->send.not_after < turn->now_us / 1000;
-}
-
-static void expire(struct turn *turn, struct account *account, struct row *row)
+static void time_is_up(struct turn *turn, struct account *account, struct row *row)
 {
     struct message_input input = {.kind = MESSAGE_IN_TIME_IS_UP};
 
@@ -212,42 +201,101 @@ static bool is_online(const struct account *account)
 
 static bool ack_is_overdue(const struct account *account, const struct row *row)
 {
-    struct connector *connector = account->connector;
+    const struct connector *connector = account->connector;
 
     return row->phase == ROW_WRITTEN && mailbox_state(row)->state == MESSAGE_DISPATCHED &&
            loop_now_ms(connector->loop) - row->written_ms >= connector->config.ack_timeout_ms;
 }
 
-/* What the state of one row asks for now. False: the turn is full. */
-static bool run_row(struct turn *turn, struct account *account, struct row *row, size_t *window)
+static void no_answer(struct turn *turn, struct account *account, struct row *row)
+{
+    struct message_input input = {.kind = MESSAGE_IN_NO_ANSWER, .reason = "no_ack"};
+
+    mailbox_decide(turn, account, row, &input);
+    account->mailbox->is_unheard = true;
+}
+
+/* A row whose bytes are there. What is late is not written any more (S5); what was written on this
+ * connection may still be acked. */
+static void run_prepared(struct turn *turn, struct account *account, struct row *row, bool online)
 {
     const struct message *message = mailbox_state(row);
-    bool online = is_online(account);
+    int64_t wall_ms = turn->now_us / 1000;
 
-    if (row->is_new || row->phase == ROW_DONE) {
-        return true; /* a new row is prepared once it is committed */
-    }
-    if (ledger_room(turn->tx) < TURN_ROOM_MIN) {
-        return false;
-    }
-    if (row->phase == ROW_QUEUED) {
-        if (is_late(turn, row)) {
-            expire(turn, account, row);
-        } else if (online && *window < (size_t)turn->connector->config.send_window) {
-            try_row(turn, account, row);
-            *window += row->has_staged_stanza ? 1 : 0;
-        }
-    } else if (ack_is_overdue(account, row)) {
-        struct message_input input = {.kind = MESSAGE_IN_NO_ANSWER, .reason = "no_ack"};
-
-        mailbox_decide(turn, account, row, &input);
-        account->mailbox->is_unheard = true;
+    if (ack_is_overdue(account, row)) {
+        no_answer(turn, account, row);
+    } else if (row->phase == ROW_PREPARED && mailbox_is_late(row, wall_ms)) {
+        time_is_up(turn, account, row);
     } else if (message->state == MESSAGE_FAILED_RETRY && online &&
-               message->next_attempt_ms <= turn->now_us / 1000) {
-        if (is_late(turn, row)) {
-            expire(turn, account, row);
-        } else {
-            try_again(turn, account, row);
+               message->next_attempt_ms <= wall_ms) {
+        try_again(turn, account, row);
+    }
+}
+
+/* False: the turn is full. */
+static bool run_window(struct turn *turn, struct account *account, bool online)
+{
+    struct row *row;
+
+    DL_FOREACH(account->mailbox->rows[ROWS_WINDOW], row)
+    {
+        if (turn_room(turn) < TURN_ROOM_MIN) {
+            return false;
+        }
+        run_prepared(turn, account, row, online);
+    }
+    return true;
+}
+
+/* Queued rows whose time is up, wherever they stand. False: the turn is full. */
+static bool run_late(struct turn *turn, struct account *account)
+{
+    struct mailbox *mailbox = account->mailbox;
+    int64_t wall_ms = turn->now_us / 1000;
+    int64_t expiry_ms = INT64_MAX;
+    struct row *row;
+
+    if (mailbox->expiry_ms >= wall_ms) {
+        return true;
+    }
+    DL_FOREACH(mailbox->rows[ROWS_QUEUED], row)
+    {
+        if (turn_room(turn) < TURN_ROOM_MIN) {
+            return false;
+        }
+        if (mailbox_is_late(row, wall_ms) && !row->in_turn) {
+            time_is_up(turn, account, row);
+        } else if (row->send.has_not_after && row->send.not_after < expiry_ms) {
+            expiry_ms = row->send.not_after;
+        }
+    }
+    mailbox->expiry_ms = expiry_ms;
+    return true;
+}
+
+/* Prepare what can be, from the first on. False: the turn is full. */
+static bool run_queue(struct turn *turn, struct account *account)
+{
+    struct mailbox *mailbox = account->mailbox;
+    size_t window = mailbox->n[ROWS_WINDOW];
+    size_t looked = 0;
+    struct row *row;
+
+    DL_FOREACH(mailbox->rows[ROWS_QUEUED], row)
+    {
+        if (window >= (size_t)turn->connector->config.send_window || looked++ >= SENDER_LOOK_MAX) {
+            break;
+        }
+        if (row->has_staged_stanza || mailbox_is_over(mailbox_state(row)->state)) {
+            window += row->has_staged_stanza ? 1 : 0;
+            continue; /* in this turn already */
+        }
+        if (turn_room(turn) < TURN_ROOM_MIN) {
+            return false;
+        }
+        if (!mailbox_is_late(row, turn->now_us / 1000)) {
+            try_row(turn, account, row);
+            window += row->has_staged_stanza ? 1 : 0;
         }
     }
     return true;
@@ -255,35 +303,28 @@ static bool run_row(struct turn *turn, struct account *account, struct row *row,
 
 void sender_run(struct turn *turn, struct account *account)
 {
-    struct mailbox *mailbox = account->mailbox;
-    size_t window = mailbox->n_window;
-    struct row *row;
+    bool online = is_online(account);
+    bool done;
 
-    if (mailbox->n_open == 0) {
+    if (mailbox_n_open(account->mailbox) == 0) {
         return;
     }
-    DL_FOREACH(mailbox->rows, row)
-    {
-        if (!run_row(turn, account, row, &window)) {
-            account_ready(account);
-            break;
-        }
+    done = run_window(turn, account, online) && run_late(turn, account);
+    if (done && online) {
+        lids_run(turn, account);
+        done = run_queue(turn, account);
+    }
+    if (!done) {
+        account_ready(account);
     }
 }
 
 /* Could a turn do something about a queued row? */
 static bool can_go_on(struct account *account, const struct row *row)
 {
-    enum peer_state state;
+    const struct peer *peer = peers_find(account->mailbox->peers, &row->to);
 
-    if (row->phase != ROW_QUEUED) {
-        return false;
-    }
-    if (!wa_jid_is_user(&row->to)) {
-        return true;
-    }
-    state = peers_find(account->mailbox->peers, &row->to)->state;
-    return state == PEER_READY || state == PEER_UNREACHABLE;
+    return peer != NULL && (peer->state == PEER_READY || peer->state == PEER_UNREACHABLE);
 }
 
 void sender_wake(struct account *account)
@@ -293,17 +334,16 @@ void sender_wake(struct account *account)
     struct row *row;
 
     if (!link_is_ready(account) ||
-        mailbox->n_window >= (size_t)account->connector->config.send_window) {
+        mailbox->n[ROWS_WINDOW] >= (size_t)account->connector->config.send_window) {
         return;
     }
-    DL_FOREACH(mailbox->rows, row)
+    DL_FOREACH(mailbox->rows[ROWS_QUEUED], row)
     {
-        if (can_go_on(account, row)) {
-            account_ready(account);
+        if (looked++ >= SENDER_LOOK_MAX) {
             return;
         }
-        looked += row->phase == ROW_QUEUED ? 1 : 0;
-        if (looked > PEERS_AHEAD_MAX) {
+        if (can_go_on(account, row)) {
+            account_ready(account);
             return;
         }
     }
@@ -345,33 +385,68 @@ void sender_ack(struct turn *turn, struct account *account, const struct wa_node
 
 /* ---- writing ---- */
 
-void sender_write(struct account *account)
+static void on_written(void *ctx)
 {
-    struct mailbox *mailbox = account->mailbox;
-    struct row *row;
-    struct resend *resend;
+    (void)ctx;
+    crash_point("connector", "after.write"); /* the sockets were flushed before this */
+}
 
-    if (mailbox == NULL || !link_is_ready(account)) {
-        return;
-    }
-    LL_FOREACH(mailbox->resends, resend)
+static void write_packed(struct account *account, const struct buf *stanza)
+{
+    crash_point("connector", "before.write");
+    link_send_packed(account, buf_bytes(stanza));
+}
+
+static size_t write_resends(struct account *account)
+{
+    struct resend *resend;
+    size_t n = 0;
+
+    LL_FOREACH(account->mailbox->resends, resend)
     {
         if (!resend->is_written && !resend->is_new) {
             resend->is_written = true;
-            link_send_packed(account, buf_bytes(&resend->stanza));
+            write_packed(account, &resend->stanza);
+            n++;
         }
     }
-    if (mailbox->n_window == 0) {
-        return;
-    }
-    DL_FOREACH(mailbox->rows, row)
+    return n;
+}
+
+static size_t write_rows(struct account *account)
+{
+    struct mailbox *mailbox = account->mailbox;
+    int64_t wall_ms = clock_wall_ms();
+    struct row *row;
+    size_t n = 0;
+
+    DL_FOREACH(mailbox->rows[ROWS_WINDOW], row)
     {
-        if (row->phase == ROW_PREPARED && row->state.state == MESSAGE_DISPATCHED) {
-            mailbox_set_phase(mailbox, row, ROW_WRITTEN);
-            row->written_ms = loop_now_ms(account->connector->loop);
-            link_send_packed(account, buf_bytes(&row->stanza));
-            metric_add(metrics.written, 1);
-            crash_point("connector", "after.write");
+        if (row->phase != ROW_PREPARED || row->state.state != MESSAGE_DISPATCHED) {
+            continue;
         }
+        if (mailbox_is_late(row, wall_ms)) {
+            account_ready(account); /* a turn ends it */
+            continue;
+        }
+        mailbox_set_phase(mailbox, row, ROW_WRITTEN);
+        row->written_ms = loop_now_ms(account->connector->loop);
+        write_packed(account, &row->stanza);
+        metric_add(metrics.written, 1);
+        n++;
     }
+    return n;
+}
+
+bool sender_write(struct account *account)
+{
+    size_t n = 0;
+
+    if (account->mailbox != NULL && link_is_ready(account)) {
+        n = write_resends(account) + write_rows(account);
+    }
+    if (n > 0) {
+        loop_defer(account->connector->loop, on_written, NULL);
+    }
+    return n > 0;
 }

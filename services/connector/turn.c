@@ -111,9 +111,19 @@ void turn_observe(struct turn *turn, struct account *account, const struct sessi
     turn_decision(turn, account, &decision, &cause);
 }
 
+size_t turn_room(const struct turn *turn)
+{
+    size_t room = ledger_room(turn->tx);
+
+    return room > turn->reserved ? room - turn->reserved : 0;
+}
+
 void turn_ask(struct turn *turn, struct pg_stmt *stmt, pg_rows_cb *fn, void *ctx)
 {
     turn_close_batches(turn);
+    for (const struct account *a = turn->touched; a != NULL; a = a->turn_next) {
+        ledger_touch(turn->tx, a->partition); /* what it has staged so far is in memory alone */
+    }
     turn->asks++;
     ledger_ask(turn->tx, stmt, fn, ctx);
 }
@@ -135,49 +145,9 @@ static void stage_session(struct turn *turn, struct account *account)
     buf_done(&json);
 }
 
-/* Everything is decided: the rows of what changed go last. */
-static void finish(struct turn *turn)
-{
-    for (struct account *a = turn->touched; a != NULL; a = a->turn_next) {
-        stage_session(turn, a);
-        mailbox_stage(turn, a);
-        peers_stage(turn, a);
-        records_stage(turn, a);
-    }
-    turn_close_batches(turn);
-}
+/* ---- the end ---- */
 
-void turn_answered(struct turn *turn)
-{
-    assert(turn->asks > 0);
-    if (--turn->asks == 0) {
-        finish(turn);
-    }
-}
-
-/* What an account has waiting, as far as the turn has room. */
-static void run_account(struct turn *turn, struct account *account)
-{
-    struct seen *seen;
-
-    while (ledger_room(turn->tx) >= TURN_ROOM_MIN && (seen = account_seen_take(account)) != NULL) {
-        if (seen->saw.kind == SESSION_SAW_PAIRED) {
-            pairing_observe(turn, account, seen); /* asks first whose phone it is */
-            return;                               /* what follows it waits for the next turn */
-        }
-        turn_observe(turn, account, &seen->saw);
-        account_seen_free(&seen);
-    }
-    link_run(turn, account);
-    if (account->mailbox != NULL) {
-        mailbox_run(turn, account);
-    }
-    if (account->seen_first != NULL) {
-        account_ready(account);
-    }
-}
-
-/* Accounts in the order they were touched first; each leaves the turn. */
+/* Accounts one by one; each leaves the turn. */
 static struct account *take_touched(struct turn *turn)
 {
     struct account *account = turn->touched;
@@ -190,16 +160,73 @@ static struct account *take_touched(struct turn *turn)
     return account;
 }
 
-static void on_committed(struct ledger_tx *tx, void *ctx)
+static void turn_free(struct turn *turn)
 {
-    struct turn *turn = ledger_tx_get(tx);
+    while (turn->kept != NULL) {
+        struct seen *seen = turn->kept;
+
+        turn->kept = seen->next;
+        account_seen_free(&seen);
+    }
+    free(turn);
+}
+
+static void run_effects(struct turn *turn)
+{
     struct account *account;
 
-    (void)ctx;
     while ((account = take_touched(turn)) != NULL) {
         effects_run(account);
     }
-    free(turn);
+    turn_free(turn);
+}
+
+/* Everything is decided: the rows of what changed go last. */
+static void finish(struct turn *turn)
+{
+    for (struct account *a = turn->touched; a != NULL; a = a->turn_next) {
+        stage_session(turn, a);
+        mailbox_stage(turn, a);
+        records_stage(turn, a);
+    }
+    turn_close_batches(turn);
+    if (ledger_tx_is_empty(turn->tx)) { /* nothing to commit, and nobody will say so */
+        run_effects(turn);
+    }
+}
+
+void turn_answered(struct turn *turn)
+{
+    assert(turn->asks > 0);
+    if (--turn->asks == 0) {
+        finish(turn);
+    }
+}
+
+/* ---- what waits ---- */
+
+/* What an account has waiting, as far as the turn has room. */
+static void run_account(struct turn *turn, struct account *account)
+{
+    struct seen *seen;
+
+    while (turn_room(turn) >= TURN_ROOM_MIN && (seen = account_seen_take(account)) != NULL) {
+        if (seen->saw.kind == SESSION_SAW_PAIRED) { /* asks first whose phone it is */
+            pairing_observe(turn, account, seen);
+            account_ready(account); /* for the rest */
+            return;
+        }
+        turn_observe(turn, account, &seen->saw);
+        account_seen_free(&seen);
+    }
+    if (account->seen_first != NULL) {
+        account_ready(account);
+        return;
+    }
+    link_run(turn, account);
+    if (account->mailbox != NULL) {
+        mailbox_run(turn, account);
+    }
 }
 
 static void on_turn(struct ledger_tx *tx, void *ctx)
@@ -212,11 +239,11 @@ static void on_turn(struct ledger_tx *tx, void *ctx)
 
     *turn = (struct turn){.connector = connector, .tx = tx, .now_us = clock_wall_us()};
     ledger_tx_set(tx, turn);
-    while ((record = ledger_next(tx)) != NULL) {
+    while (turn_room(turn) >= TURN_ROOM_MIN && (record = ledger_next(tx)) != NULL) {
         intake_record(turn, record);
     }
     /* those that become ready meanwhile have their turn next time */
-    while (account != last && ledger_room(tx) >= TURN_ROOM_MIN &&
+    while (account != last && turn_room(turn) >= TURN_ROOM_MIN &&
            (account = account_ready_take(connector)) != NULL) {
         if (ledger_is_live(connector->ledger, account->partition)) {
             run_account(turn, account);
@@ -225,15 +252,20 @@ static void on_turn(struct ledger_tx *tx, void *ctx)
     if (connector->ready_first != NULL) {
         ledger_want_turn(connector->ledger);
     }
+    intake_handed(turn);
     inbox_tell(turn);
     if (turn->asks == 0) {
         finish(turn);
     }
-    if (ledger_tx_is_empty(tx)) {
-        on_committed(tx, connector); /* acks of stanzas that change nothing, and the like */
-    }
 }
 
+static void on_committed(struct ledger_tx *tx, void *ctx)
+{
+    (void)ctx;
+    run_effects(ledger_tx_get(tx));
+}
+
+/* What was staged goes; on_reset takes the rest of what its partitions held in memory. */
 static void on_failed(struct ledger_tx *tx, const struct err *err, void *ctx)
 {
     struct turn *turn = ledger_tx_get(tx);
@@ -242,11 +274,9 @@ static void on_failed(struct ledger_tx *tx, const struct err *err, void *ctx)
     (void)ctx;
     log_warn("turn failed", LOG_STR("why", err->text));
     while ((account = take_touched(turn)) != NULL) {
-        records_failed(account);
-        free(account->staged);
-        account->staged = NULL;
+        effects_failed(account);
     }
-    free(turn);
+    turn_free(turn);
 }
 
 static void on_reply(const char *reply_to, const char *command_id, const char *verdict, void *ctx)

@@ -11,8 +11,7 @@
 
 struct account;
 struct connector;
-struct message_decision;
-struct row;
+struct seen;
 
 /* Statements that grow by one row of arrays at a time over the whole turn. */
 enum turn_batch {
@@ -26,6 +25,8 @@ enum turn_batch {
     TURN_MESSAGE,
     TURN_RETRY,
     TURN_RETRY_DONE,
+    TURN_PREKEYS_GONE,
+    TURN_PHONE_FREE,
     TURN_BATCH_COUNT
 };
 
@@ -50,9 +51,21 @@ struct turn_told {
     bool is_new;
 };
 
+/* A message that is handed over, to be decided when the table has said whether it is known. */
+struct turn_handed {
+    struct turn_handed *next;
+    struct account *account;
+    const struct ledger_record *record;
+    bool is_refused;
+};
+
 struct turn {
     struct connector *connector;
     struct ledger_tx *tx;
+    struct turn_handed *handed; /* in the turn's arena, in order */
+    struct turn_handed *handed_last;
+    size_t reserved;   /* events that are still to come of what was taken up */
+    struct seen *kept; /* observations that wait for an answer of the table */
     struct account *touched;
     unsigned asks; /* open ledger_ask */
     int64_t now_us;
@@ -93,6 +106,9 @@ void turn_touch(struct turn *turn, struct account *account);
 /* One more row for @batch: add a value to each of its columns, in order. */
 struct turn_rows *turn_row(struct turn *turn, enum turn_batch batch, int partition);
 void turn_close_batches(struct turn *turn); /* before an ask, and at the end */
+
+/* Events that there is room for, without those that are promised. */
+size_t turn_room(const struct turn *turn);
 
 /* Read within the turn; @fn may stage and ask more. */
 void turn_ask(struct turn *turn, struct pg_stmt *stmt, pg_rows_cb *fn, void *ctx);

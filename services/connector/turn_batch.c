@@ -31,7 +31,8 @@ static const struct batch_text texts[TURN_BATCH_COUNT] = {
                       {U, I, T}},
     [TURN_ERASE] = {"WITH c AS (DELETE FROM credentials WHERE session_uuid = ANY($1::uuid[])), "
                     "r AS (DELETE FROM signal_record WHERE session_uuid = ANY($1::uuid[])), "
-                    "l AS (DELETE FROM lid WHERE session_uuid = ANY($1::uuid[])) "
+                    "l AS (DELETE FROM lid WHERE session_uuid = ANY($1::uuid[])), "
+                    "t AS (DELETE FROM retry WHERE session_uuid = ANY($1::uuid[])) "
                     "DELETE FROM phone_in_use WHERE session_uuid = ANY($1::uuid[])",
                     false,
                     1,
@@ -65,17 +66,18 @@ static const struct batch_text texts[TURN_BATCH_COUNT] = {
     [TURN_MESSAGE_NEW] =
         {"INSERT INTO message (message_id, session_uuid, partition, user_id, wa_message_id, "
          "recipient, kind, text, contact_name, blast_id, blast_index, campaign_id, "
-         "correlation_id, not_after, state, sequence, attempts, is_settled) "
+         "correlation_id, not_after, state, sequence, attempts, is_settled, stanza) "
          "SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int8[], $4::int8[], $5::text[], "
          "$6::text[], $7::text[], $8::text[], $9::text[], $10::uuid[], $11::int8[], "
          "$12::text[], $13::text[], $14::timestamptz[], $15::text[], $16::int8[], "
-         "$17::int8[], $18::bool[])",
+         "$17::int8[], $18::bool[], $19::bytea[])",
          true,
-         18,
-         {U, U, I, I, T, T, T, T, T, U, I, T, T, M, T, I, I, L}},
+         19,
+         {U, U, I, I, T, T, T, T, T, U, I, T, T, M, T, I, I, L, B}},
     [TURN_MESSAGE] =
         {"UPDATE message m SET state = t.state, sequence = t.sequence, attempts = t.attempts, "
-         "next_attempt = t.next_attempt, stanza = coalesce(t.stanza, m.stanza), "
+         "next_attempt = t.next_attempt, "
+         "stanza = CASE WHEN t.is_settled THEN NULL ELSE coalesce(t.stanza, m.stanza) END, "
          "is_settled = t.is_settled, not_after = t.not_after, updated_at = now() "
          "FROM unnest($1::uuid[], $2::text[], $3::int8[], $4::int8[], $5::timestamptz[], "
          "$6::bytea[], $7::bool[], $8::int8[], $9::timestamptz[]) "
@@ -96,6 +98,18 @@ static const struct batch_text texts[TURN_BATCH_COUNT] = {
                          false,
                          3,
                          {U, T, I}},
+    /* what stands @span behind the next id; ids go on at 1 after the largest */
+    [TURN_PREKEYS_GONE] = {"DELETE FROM signal_record r USING unnest($1::uuid[], $2::int8[], "
+                           "$3::int8[]) AS t (s, next, span) WHERE r.session_uuid = t.s "
+                           "AND r.kind = 3 AND mod(t.next - r.key::int8 + 16777214, 16777214) "
+                           "> t.span",
+                           false,
+                           3,
+                           {U, I, I}},
+    [TURN_PHONE_FREE] = {"DELETE FROM phone_in_use WHERE session_uuid = ANY($1::uuid[])",
+                         false,
+                         1,
+                         {U}},
 };
 
 struct turn_rows *turn_row(struct turn *turn, enum turn_batch batch, int partition)

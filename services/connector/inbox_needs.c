@@ -1,0 +1,468 @@
+/* What the first stanzas of an inbox need to be handled, and getting it. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "connector/account.h"
+#include "connector/connector.h"
+#include "connector/inbox.h"
+#include "connector/lids.h"
+#include "connector/link.h"
+#include "connector/mailbox.h"
+#include "connector/query.h"
+#include "connector/records.h"
+#include "pg/pg.h"
+#include "wa/wa_message.h"
+#include "wa/wa_receipt.h"
+
+enum { REFS_MAX = INBOX_AHEAD_MAX * SIGSTORE_REFS_MAX + 2, USERS_MAX = INBOX_AHEAD_MAX };
+
+/* What is missing, of all stanzas looked at. */
+struct needs {
+    struct account *account;
+    struct arena arena;
+    struct sigstore_ref *refs;
+    size_t n_refs;
+    struct wa_jid *users;
+    size_t n_users;
+    const char **ids; /* of messages whose rows are not in memory */
+    size_t n_ids;
+    const char **retry_ids; /* of messages that are asked for again, and by whom */
+    const char **retry_devices;
+    size_t n_retries;
+    uint64_t tag;
+};
+
+/* ---- looking ---- */
+
+/* True: the LIDs are known. */
+static bool need_user(struct needs *needs, const struct wa_jid *user)
+{
+    if (lids_is_ready(needs->account->mailbox->lids, user)) {
+        return true;
+    }
+    if (needs->n_users < USERS_MAX) {
+        needs->users[needs->n_users++] = *user;
+    }
+    return false;
+}
+
+/* True: it is in the cache. */
+static bool need_ref(struct needs *needs, const struct sigstore_ref *ref)
+{
+    if (sigstore_is_loaded(needs->account->signal, ref)) {
+        return true;
+    }
+    if (needs->n_refs < REFS_MAX) {
+        needs->refs[needs->n_refs++] = *ref;
+    }
+    return false;
+}
+
+static bool need_own_keys(struct needs *needs)
+{
+    struct sigstore_ref meta = {.kind = SIGSTORE_META};
+    struct sigstore_ref signed_key = {.kind = SIGSTORE_SIGNED_PREKEY};
+    bool has_meta = need_ref(needs, &meta);
+
+    (void)snprintf(signed_key.key, sizeof(signed_key.key), "%u",
+                   needs->account->credentials->device.signed_prekey_id);
+    return need_ref(needs, &signed_key) && has_meta;
+}
+
+/* The other form of whoever speaks, where the stanza says it. */
+static void tell(struct lids *lids, const struct wa_jid *jid, const struct wa_jid *other)
+{
+    if (wa_jid_is_lid(jid)) {
+        lids_tell(lids, other, jid);
+    } else {
+        lids_tell(lids, jid, other);
+    }
+}
+
+static bool look_message(struct needs *needs, const struct incoming *incoming,
+                         const struct wa_node *node)
+{
+    const struct wa_creds *device = &needs->account->credentials->device;
+    struct lids *lids = needs->account->mailbox->lids;
+    struct wa_message_received message;
+    struct wa_message_view view;
+    struct sigstore_addr addr;
+    bool ready = true;
+
+    if (wa_message_received_parse(node, &needs->arena, &message, NULL) < 0 ||
+        !wa_message_view(&message, &device->pn, &device->lid, &view)) {
+        return true;
+    }
+    tell(lids, &view.sender, &view.sender_alt);
+    if (!need_user(needs, &view.sender)) {
+        return false;
+    }
+    lids_addr(lids, &view.sender, &addr);
+    for (size_t i = 0; i < message.n_encs; i++) {
+        const struct wa_enc *enc = &message.encs[i];
+        struct sigstore_ref refs[SIGSTORE_REFS_MAX];
+        size_t n = 0;
+
+        if (enc->type == WA_ENC_MSG || enc->type == WA_ENC_PKMSG) {
+            n = sigstore_decrypt_refs(&addr, enc->type, enc->bytes, refs);
+        }
+        for (size_t r = 0; r < n; r++) {
+            ready = need_ref(needs, &refs[r]) && ready;
+        }
+    }
+    return (!incoming->needs_own_keys || need_own_keys(needs)) && ready;
+}
+
+static bool need_row(struct needs *needs, const char *id)
+{
+    if (mailbox_find(needs->account->mailbox, id) != NULL) {
+        return true;
+    }
+    if (needs->n_ids < INBOX_IDS_MAX) {
+        needs->ids[needs->n_ids++] = arena_strdup(&needs->arena, id);
+    }
+    return false;
+}
+
+static bool need_rows(struct needs *needs, struct incoming *incoming,
+                      const struct wa_receipt *receipt)
+{
+    bool ready = need_row(needs, receipt->id);
+
+    for (size_t i = 0; i < receipt->n_more; i++) {
+        ready = need_row(needs, receipt->more[i]) && ready;
+    }
+    if (receipt->type == WA_RECEIPT_RETRY) { /* whether it was answered before */
+        char device[WA_JID_TEXT_MAX];
+
+        needs->retry_ids[needs->n_retries] = arena_strdup(&needs->arena, receipt->id);
+        needs->retry_devices[needs->n_retries++] =
+            arena_strdup(&needs->arena, wa_jid_format(&receipt->peer, device));
+        ready = false;
+    }
+    if (!ready) {
+        incoming->rows_tag = needs->tag;
+    }
+    return ready;
+}
+
+/* A new session is wanted and no keys came along: they are asked for, one device at a time. */
+static bool need_bundle(struct needs *needs, const struct incoming *incoming,
+                        const struct wa_node *node, const struct sigstore_addr *addr)
+{
+    struct sigstore_account *signal = needs->account->signal;
+    struct sigstore_peer peer = {0};
+    struct wa_retry retry;
+
+    if (incoming->bundle == BUNDLE_HERE || incoming->bundle == BUNDLE_FAILED ||
+        wa_retry_parse(node, &retry, NULL) < 0 || retry.has_keys || retry.count > WA_RETRY_LIMIT ||
+        retry.count <= incoming->answered) {
+        return true;
+    }
+    if (sigstore_peer_get(signal, addr, &peer) != SIGSTORE_OK) {
+        return true;
+    }
+    /* the second time the session itself is in doubt */
+    return peer.has_session && peer.registration_id == retry.registration_id && retry.count < 2;
+}
+
+static void on_bundle(void *ctx, int rc, int code, const struct wa_node *reply)
+{
+    struct account *account = ctx;
+    struct mailbox *mailbox = account->mailbox;
+    struct incoming *incoming = mailbox != NULL ? mailbox->inbox_first : NULL;
+    struct arena arena = {0};
+    struct wa_prekeys_found *found = NULL;
+    size_t n = 0;
+
+    (void)code;
+    while (incoming != NULL && incoming->tag != mailbox->fetching_for) {
+        incoming = incoming->next;
+    }
+    if (incoming == NULL) {
+        return; /* the inbox went meanwhile */
+    }
+    mailbox->fetching_for = 0;
+    incoming->bundle = BUNDLE_FAILED;
+    if (rc == 0 && wa_prekeys_answer_parse(reply, &arena, &found, &n, NULL) == 0 && n == 1 &&
+        found[0].ok) {
+        incoming->keys = found[0].bundle;
+        incoming->bundle = BUNDLE_HERE;
+    }
+    arena_done(&arena);
+    account_ready(account);
+}
+
+static void fetch_bundle(struct needs *needs, struct incoming *incoming,
+                         const struct wa_jid *device)
+{
+    struct account *account = needs->account;
+    struct mailbox *mailbox = account->mailbox;
+
+    if (mailbox->fetching_for != 0) {
+        return; /* when that has come */
+    }
+    mailbox->fetching_for = incoming->tag;
+    incoming->bundle = BUNDLE_ASKED;
+    link_request(account, wa_prekeys_fetch(&needs->arena, NULL, device, 1), on_bundle, account);
+}
+
+static bool look_retry(struct needs *needs, struct incoming *incoming, const struct wa_node *node,
+                       const struct wa_receipt *receipt)
+{
+    struct lids *lids = needs->account->mailbox->lids;
+    struct sigstore_addr addr;
+    struct sigstore_ref ref;
+
+    tell(lids, &receipt->peer, &receipt->sender_lid);
+    if (!need_user(needs, &receipt->peer)) {
+        return false;
+    }
+    lids_addr(lids, &receipt->peer, &addr);
+    sigstore_peer_ref(&addr, &ref);
+    if (!need_ref(needs, &ref)) {
+        return false;
+    }
+    if (!need_bundle(needs, incoming, node, &addr)) {
+        fetch_bundle(needs, incoming, &receipt->peer);
+        return false;
+    }
+    return true;
+}
+
+static bool look_receipt(struct needs *needs, struct incoming *incoming, const struct wa_node *node)
+{
+    struct wa_receipt receipt;
+    bool ready;
+
+    if (wa_receipt_from_server(node, &needs->arena, &receipt, NULL) < 0 ||
+        (!wa_jid_is_none(&receipt.recipient) && receipt.type != WA_RECEIPT_RETRY)) {
+        return true;
+    }
+    switch (receipt.type) {
+    case WA_RECEIPT_DELIVERED:
+    case WA_RECEIPT_INACTIVE:
+    case WA_RECEIPT_READ:
+    case WA_RECEIPT_PLAYED:
+    case WA_RECEIPT_RETRY:
+        break;
+    default:
+        return true;
+    }
+    ready = incoming->rows_asked || need_rows(needs, incoming, &receipt);
+    if (ready && receipt.type == WA_RECEIPT_RETRY) {
+        ready = look_retry(needs, incoming, node, &receipt);
+    }
+    return ready;
+}
+
+static bool look(struct needs *needs, struct incoming *incoming)
+{
+    struct wa_node *node = NULL;
+
+    if (wa_node_decode(buf_bytes(&incoming->packed), &needs->arena, &node, NULL) < 0) {
+        return true;
+    }
+    if (wa_node_is(node, "message")) {
+        return look_message(needs, incoming, node);
+    }
+    return !wa_node_is(node, "receipt") || look_receipt(needs, incoming, node);
+}
+
+/* ---- reading ---- */
+
+/* One of the answers of a load has come. */
+static void came(struct account *account, uint64_t tag)
+{
+    struct mailbox *mailbox = account->mailbox;
+
+    if (mailbox != NULL && mailbox->loading == tag && --mailbox->n_loading == 0) {
+        mailbox->loading = 0;
+        account_ready(account);
+    }
+}
+
+static void on_records(struct account *account, int rc, uint64_t tag)
+{
+    (void)rc; /* what did not come is asked for again */
+    came(account, tag);
+}
+
+static void on_lids(struct account *account, int rc, uint64_t tag)
+{
+    (void)rc;
+    came(account, tag);
+}
+
+/* Rows of messages: those named by receipts, into memory. */
+static void on_rows(struct account *account, const struct pg_rows *rows, const struct err *why,
+                    void *data)
+{
+    const uint64_t *tag = data;
+    struct mailbox *mailbox = account->mailbox;
+    struct err err = {0};
+
+    if (mailbox == NULL || mailbox->loading != *tag) {
+        return;
+    }
+    if (rows == NULL) {
+        log_warn("receipts cannot be looked up", LOG_STR("session", account->state.uuid),
+                 LOG_STR("why", why->text));
+    }
+    for (size_t i = 0; i < pg_rows_n(rows); i++) {
+        if (mailbox_load_message(account, rows, i, &err) < 0) {
+            log_error("message row is unreadable", LOG_STR("why", err.text));
+        }
+    }
+    for (struct incoming *at = mailbox->inbox_first; rows != NULL && at != NULL; at = at->next) {
+        if (at->rows_tag == *tag) {
+            at->rows_tag = 0;
+            at->rows_asked = true;
+            mailbox->n_rows_asked++;
+        }
+    }
+    came(account, *tag);
+}
+
+static struct incoming *retry_of(struct mailbox *mailbox, struct arena *arena, const char *id,
+                                 const char *device)
+{
+    struct wa_node *node = NULL;
+    struct wa_receipt receipt;
+    char text[WA_JID_TEXT_MAX];
+
+    for (struct incoming *at = mailbox->inbox_first; at != NULL; at = at->next) {
+        if (at->rows_asked && wa_node_decode(buf_bytes(&at->packed), arena, &node, NULL) == 0 &&
+            wa_receipt_from_server(node, arena, &receipt, NULL) == 0 &&
+            receipt.type == WA_RECEIPT_RETRY && strcmp(receipt.id, id) == 0 &&
+            strcmp(wa_jid_format(&receipt.peer, text), device) == 0) {
+            return at;
+        }
+    }
+    return NULL;
+}
+
+/* Which retries were answered: after on_rows of the same load. */
+static void on_retries(struct account *account, const struct pg_rows *rows, const struct err *why,
+                       void *data)
+{
+    const uint64_t *tag = data;
+    struct mailbox *mailbox = account->mailbox;
+    struct arena arena = {0};
+
+    (void)why; /* on_rows has failed likewise */
+    if (mailbox == NULL || mailbox->loading != *tag) {
+        return;
+    }
+    for (size_t i = 0; i < pg_rows_n(rows); i++) {
+        struct incoming *incoming =
+            retry_of(mailbox, &arena, pg_get_text(rows, i, 0), pg_get_text(rows, i, 1));
+
+        if (incoming != NULL) {
+            incoming->answered = (int)pg_get_int(rows, i, 2);
+        }
+    }
+    arena_done(&arena);
+    came(account, *tag);
+}
+
+static void read_rows(struct needs *needs)
+{
+    struct pg_stmt *stmt = pg_stmt_new("SELECT session_uuid, " MAILBOX_COLUMNS " FROM message "
+                                       "WHERE session_uuid = $1::uuid "
+                                       "AND wa_message_id = ANY($2::text[])");
+    struct pg_array *ids;
+
+    pg_add_uuid(stmt, needs->account->state.uuid);
+    ids = pg_add_array(stmt, PG_ARRAY_TEXT);
+    for (size_t i = 0; i < needs->n_ids; i++) {
+        pg_array_text(ids, needs->ids[i]);
+    }
+    query_run(needs->account, stmt, on_rows, &needs->tag, sizeof(needs->tag));
+}
+
+static void read_retries(struct needs *needs)
+{
+    struct pg_stmt *stmt = pg_stmt_new(
+        "SELECT t.id, t.device, max(r.count)::int8 FROM unnest($2::text[], $3::text[]) "
+        "AS t (id, device) JOIN message m ON m.session_uuid = $1::uuid AND m.wa_message_id = t.id "
+        "JOIN retry r ON r.message_id = m.message_id AND r.device = t.device GROUP BY 1, 2");
+    struct pg_array *ids;
+    struct pg_array *devices;
+
+    pg_add_uuid(stmt, needs->account->state.uuid);
+    ids = pg_add_array(stmt, PG_ARRAY_TEXT);
+    devices = pg_add_array(stmt, PG_ARRAY_TEXT);
+    for (size_t i = 0; i < needs->n_retries; i++) {
+        pg_array_text(ids, needs->retry_ids[i]);
+        pg_array_text(devices, needs->retry_devices[i]);
+    }
+    query_run(needs->account, stmt, on_retries, &needs->tag, sizeof(needs->tag));
+}
+
+static void read_all(struct needs *needs)
+{
+    struct account *account = needs->account;
+    struct mailbox *mailbox = account->mailbox;
+
+    mailbox->loading = needs->tag;
+    mailbox->n_loading = 0;
+    if (needs->n_users > 0 &&
+        !lids_load(account, needs->users, needs->n_users, on_lids, needs->tag)) {
+        mailbox->n_loading++;
+    }
+    if (needs->n_refs > 0 &&
+        !records_load(account, needs->refs, needs->n_refs, on_records, needs->tag)) {
+        mailbox->n_loading++;
+    }
+    if (needs->n_ids > 0 || needs->n_retries > 0) {
+        mailbox->n_loading++;
+        read_rows(needs);
+    }
+    if (needs->n_retries > 0) {
+        mailbox->n_loading++;
+        read_retries(needs);
+    }
+    if (mailbox->n_loading == 0) {
+        mailbox->loading = 0;
+        if (mailbox->fetching_for == 0) {
+            account_ready(account);
+        }
+    }
+}
+
+bool inbox_is_ready(struct account *account)
+{
+    struct mailbox *mailbox = account->mailbox;
+    struct incoming *first = mailbox->inbox_first;
+    struct needs needs = {.account = account, .tag = ++account->connector->tags};
+    bool was_begun = sigstore_is_begun(account->signal);
+    size_t looked = 0;
+
+    if (mailbox->loading != 0 || first == NULL) {
+        return false;
+    }
+    needs.refs = arena_array0(&needs.arena, REFS_MAX, sizeof(*needs.refs));
+    needs.users = arena_array0(&needs.arena, USERS_MAX, sizeof(*needs.users));
+    needs.ids = arena_array0(&needs.arena, INBOX_IDS_MAX, sizeof(*needs.ids));
+    needs.retry_ids = arena_array0(&needs.arena, INBOX_AHEAD_MAX, sizeof(*needs.retry_ids));
+    needs.retry_devices = arena_array0(&needs.arena, INBOX_AHEAD_MAX, sizeof(*needs.retry_devices));
+    if (!was_begun) {
+        sigstore_begin(account->signal); /* to look, not to stage */
+    }
+    for (struct incoming *at = first;
+         at != NULL && looked < INBOX_AHEAD_MAX && needs.n_ids < INBOX_IDS_MAX;
+         at = at->next, looked++) {
+        at->is_ready = at->is_ready || look(&needs, at);
+    }
+    if (!was_begun) {
+        sigstore_rollback(account->signal);
+    }
+    if (!first->is_ready) {
+        read_all(&needs);
+    }
+    arena_done(&needs.arena);
+    return first->is_ready;
+}

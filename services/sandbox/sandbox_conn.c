@@ -157,7 +157,8 @@ static void on_node(void *ctx, struct wa_node *node)
 {
     struct sandbox_conn *conn = ctx;
 
-    if (conn->phase == SANDBOX_LAST_WORD || conn->phase == SANDBOX_CLOSED) {
+    if (conn->phase == SANDBOX_PARTING || conn->phase == SANDBOX_LAST_WORD ||
+        conn->phase == SANDBOX_CLOSED) {
         return;
     }
     if (conn->phase == SANDBOX_LOGGED_IN) {

@@ -194,6 +194,7 @@ enum sandbox_phase {
     SANDBOX_PAIRING, /* a registration; QR codes are shown */
     SANDBOX_SIGNING, /* pair-success went out */
     SANDBOX_LOGGED_IN,
+    SANDBOX_PARTING,   /* it removed itself; nothing it says counts */
     SANDBOX_LAST_WORD, /* the client is to close; nothing it says counts */
     SANDBOX_CLOSED
 };
@@ -249,6 +250,8 @@ void sandbox_login_active(struct sandbox_conn *conn); /* what was queued may go 
  * the client's to close. */
 void sandbox_login_end(struct sandbox_conn *conn, int code, const char *conflict);
 void sandbox_login_left(struct sandbox_conn *conn); /* the connection is over */
+/* A companion removed itself and got its answer: it is to go, and is told so when it does not. */
+void sandbox_login_part(struct sandbox_conn *conn);
 
 void sandbox_iq_handle(struct sandbox_conn *conn, const struct wa_node *iq);
 void sandbox_iq_fail(struct sandbox_conn *conn, const struct wa_node *iq, int code,

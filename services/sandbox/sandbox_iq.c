@@ -1,5 +1,4 @@
 /* Requests: each gets its answer at once, an error where there is nothing better. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "sandbox/sandbox_internal.h"
@@ -140,19 +139,15 @@ static void answer_not_found(struct sandbox_conn *conn, const struct wa_node *iq
 /* A companion removes itself. */
 static void answer_md(struct sandbox_conn *conn, const struct wa_node *iq)
 {
-    struct sandbox_device *device = conn->device;
-    struct sandbox_account *account = device->account;
     struct wa_jid jid;
 
     if (!wa_node_attr_jid(wa_node_find(iq, "remove-companion-device"), "jid", &jid) ||
-        sandbox_device_of(conn->world, &jid) != device) {
+        sandbox_device_of(conn->world, &jid) != conn->device) {
         sandbox_iq_fail(conn, iq, 501, "feature-not-implemented");
         return;
     }
     answer_empty(conn, iq);
-    if (sandbox_account_unlink(account, device->number, NULL) < 0) {
-        abort(); /* it is there */
-    }
+    sandbox_login_part(conn);
 }
 
 /* xmlns, and who answers. Only the first two may be asked before a login. */

@@ -109,11 +109,37 @@ void sandbox_login_end(struct sandbox_conn *conn, int code, const char *conflict
     sandbox_conn_last_word(conn);
 }
 
+/* ---- a companion is no more ---- */
+
+static void forget(struct sandbox_device *device)
+{
+    struct sandbox_account *account = device->account;
+    struct sandbox_change change = {device->number, device->key_index, false};
+
+    sandbox_device_drop(device);
+    sandbox_notify_devices(account, &change);
+}
+
+static void on_parted(void *ctx)
+{
+    sandbox_login_end(ctx, 401, "device_removed");
+}
+
+void sandbox_login_part(struct sandbox_conn *conn)
+{
+    struct sandbox_device *device = conn->device;
+
+    sandbox_login_left(conn);
+    conn->phase = SANDBOX_PARTING;
+    sandbox_agenda_put(&conn->world->agenda, &conn->timeout,
+                       conn->world->now_ms + SANDBOX_PARTING_MS, on_parted, conn);
+    forget(device);
+}
+
 int sandbox_account_unlink(struct sandbox_account *account, unsigned device, struct err *err)
 {
     struct sandbox_device *found =
         device == 0 || device > 255 ? NULL : sandbox_account_find(account, (uint16_t)device);
-    struct sandbox_change change;
 
     if (found == NULL) {
         return err_set(err, ERR_NOT_FOUND, "%s has no companion %u", account->number, device);
@@ -122,9 +148,7 @@ int sandbox_account_unlink(struct sandbox_account *account, unsigned device, str
     if (found->conn != NULL) {
         sandbox_login_end(found->conn, 401, "device_removed");
     }
-    change = (struct sandbox_change){found->number, found->key_index, false};
-    sandbox_device_drop(found);
-    sandbox_notify_devices(account, &change);
+    forget(found);
     sandbox_leave(account->world);
     return 0;
 }

@@ -38,6 +38,7 @@ enum {
     SANDBOX_QR_MAX = 1024,
     SANDBOX_REFS = 6,
     SANDBOX_LAST_WORD_MS = 5000, /* for a client to close after 515, replaced or failure */
+    SANDBOX_PARTING_MS = 1000, /* for one that removed itself; whatsmeow trips over a faster word */
     SANDBOX_HANDSHAKE_MS = 20000,
     SANDBOX_PAIRING_MS = 180000, /* an unpaired connection is closed after so long */
     SANDBOX_SILENCE_MS = 180000, /* so is one that says nothing, not even a ping */

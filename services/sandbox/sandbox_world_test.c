@@ -211,6 +211,25 @@ static void a_removed_companion_is_told(void **state)
     assert_int_equal(f->tester.ended, WA_END_LOGGED_OUT);
 }
 
+static void a_companion_that_removes_itself_gets_its_answer_first(void **state)
+{
+    struct fixture *f = *state;
+    struct wa_node *iq;
+    size_t at = 0;
+    struct sandbox_device_view view;
+
+    (void)tester_pair(&f->tester, f->alice);
+    iq = wa_node_iq(&f->tester.arena, "set", "md", NULL);
+    wa_node_set_jid(wa_node_child(iq, "remove-companion-device"), "jid", &f->tester.creds.pn);
+    tester_request(&f->tester, iq);
+    assert_non_null(f->tester.reply);
+    assert_false(f->tester.has_ended);
+    assert_false(sandbox_account_device(f->alice, &at, &view));
+    tester_pass(&f->tester, SANDBOX_PARTING_MS + 1);
+    assert_int_equal(f->tester.ended, WA_END_LOGGED_OUT);
+    no_violations(f);
+}
+
 static void a_client_that_does_not_close_is_closed(void **state)
 {
     struct fixture *f = *state;
@@ -647,6 +666,7 @@ int main(void)
         WORLD_TEST(another_noise_key_is_no_login),
         WORLD_TEST(a_second_connection_replaces_the_first),
         WORLD_TEST(a_removed_companion_is_told),
+        WORLD_TEST(a_companion_that_removes_itself_gets_its_answer_first),
         WORLD_TEST(a_client_that_does_not_close_is_closed),
         WORLD_TEST(a_client_stays_for_hours_by_its_pings),
         WORLD_TEST(a_text_is_decrypted_delivered_and_read),

@@ -95,6 +95,7 @@ class Connector(unittest.TestCase):
             sent = self.driver.send(self.account, ADA, text)["message_id"]
             self.ada.wait("message", id=sent, text=text)
             second.wait("message", id=sent, text=text)
+            second.wait("push_name")
             second.say("logout")
             second.wait("logged_out")
 

@@ -135,6 +135,7 @@ class Cases:
 
     def test_it_unlinks_itself(self):
         self.peer.pair(self.sandbox, ADA)
+        self.peer.wait("push_name") # it says that it is there before that
         self.peer.say("logout")
         self.peer.wait("logged_out")
         self.assertEqual(self.sandbox.call("GET", f"/admin/phones/{ADA}")["devices"], [])

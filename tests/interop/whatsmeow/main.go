@@ -106,10 +106,10 @@ func (p *peer) handle(event any) {
 	case *events.Connected:
 		emit("connected", nil)
 	case *events.PushNameSetting:
-		emit("push_name", fields{"name": e.Action.GetName()})
 		if err := p.client.SendPresence(context.Background(), types.PresenceAvailable); err != nil {
 			emit("failed", fields{"command": "presence", "text": err.Error()})
 		}
+		emit("push_name", fields{"name": e.Action.GetName()})
 	case *events.HistorySync:
 		emit("history", fields{"type": e.Data.GetSyncType().String()})
 	case *events.Message:

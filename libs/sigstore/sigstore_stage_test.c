@@ -1,4 +1,5 @@
 /* Rule S1 of the ledger: staged ratchets, versions, a backend that fails. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,7 +8,7 @@
 #include "testkit/testkit.h"
 #include "wa/wa_prekeys.h"
 
-enum { ROWS_MAX = 256 };
+enum { ROWS_MAX = 1024 };
 
 struct row {
     struct sigstore_ref ref;
@@ -312,9 +313,10 @@ static void cache_of_an_account_is_bounded(void **state)
     enum { MANY = 2 * SIGSTORE_CACHE_DEFAULT };
     struct sigstore_prekey keys[MANY];
     struct sigstore_ref first = {.kind = SIGSTORE_PREKEY, .key = "1"};
-    struct sigstore_ref last = {.kind = SIGSTORE_PREKEY, .key = "128"};
+    struct sigstore_ref last = {.kind = SIGSTORE_PREKEY};
     uint32_t id = 0;
 
+    (void)snprintf(last.key, sizeof(last.key), "%d", MANY);
     sigstore_begin(w->alice);
     assert_int_equal(sigstore_prekey_next(w->alice, &id), SIGSTORE_OK);
     assert_int_equal(id, 1);
@@ -326,7 +328,7 @@ static void cache_of_an_account_is_bounded(void **state)
     assert_true(sigstore_is_loaded(w->alice, &last));
     sigstore_begin(w->alice);
     assert_int_equal(sigstore_prekey_next(w->alice, &id), SIGSTORE_OK);
-    assert_int_equal(id, 129);
+    assert_int_equal(id, MANY + 1);
     sigstore_rollback(w->alice);
     mem_wipe(keys, sizeof(keys));
 }

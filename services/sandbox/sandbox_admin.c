@@ -77,6 +77,7 @@ static void on_loop(void *ctx)
 {
     struct job *job = ctx;
 
+    sandbox_net_wake(job->admin->config.net);
     job->work(job);
     sandbox_net_touch(job->admin->config.net);
 }

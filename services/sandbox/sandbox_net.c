@@ -25,6 +25,7 @@ struct sandbox_net {
     struct sandbox_world *world;
     struct ws_server *server;
     struct loop_timer timer;
+    int64_t (*clock)(void);
     struct link *links;
     bool touch_is_deferred;
     bool is_closed;
@@ -38,9 +39,14 @@ static void on_timer(struct loop_timer *timer, void *ctx)
     sandbox_net_touch(ctx);
 }
 
+void sandbox_net_wake(struct sandbox_net *net)
+{
+    sandbox_world_set_clock(net->world, net->clock());
+}
+
 void sandbox_net_touch(struct sandbox_net *net)
 {
-    int64_t now = clock_wall_ms();
+    int64_t now = net->clock();
     int64_t wait;
 
     sandbox_world_advance(net->world, now);
@@ -128,6 +134,7 @@ static void on_message(struct ws *ws, struct bytes message, void *ctx)
 
     (void)ws;
     if (link->conn != NULL) {
+        sandbox_net_wake(link->net);
         sandbox_conn_receive(link->conn, message);
         touch_later(link->net);
     }
@@ -141,6 +148,7 @@ static void on_closed(struct ws *ws, const struct err *why, void *ctx)
 
     (void)ws;
     if (!link->is_broken) { /* else it goes at the end of this turn */
+        sandbox_net_wake(net);
         drop(link, 0, broke_rules ? why->text : NULL);
         touch_later(net);
     }
@@ -162,6 +170,7 @@ static void on_accept(struct ws_server *server, struct ws *ws, void *ctx)
     }
     net->links = link;
     ws_set_handlers(ws, &handlers, link);
+    sandbox_net_wake(net);
     link->conn = sandbox_conn_open(net->world, &wire, link);
     touch_later(net);
 }
@@ -185,6 +194,7 @@ int sandbox_net_new(struct loop *loop, struct sandbox_world *world,
     }
     net->loop = loop;
     net->world = world;
+    net->clock = config->clock == NULL ? clock_wall_ms : config->clock;
     sandbox_net_touch(net);
     *out = net;
     return 0;

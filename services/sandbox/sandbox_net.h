@@ -16,6 +16,7 @@ struct sandbox_net_config {
     const char *address;      /* numeric */
     uint16_t port;            /* 0: any, see sandbox_net_port */
     const struct ws_tls *tls; /* NULL: plain; must outlive it */
+    int64_t (*clock)(void);   /* unix time in ms; NULL: the machine's */
 };
 
 /* Listen. Borrows @world until sandbox_net_close. Gives *@out. -ERR_EXTERNAL: the port is taken. */
@@ -24,8 +25,10 @@ NODISCARD int sandbox_net_new(struct loop *loop, struct sandbox_world *world,
                               struct err *err);
 uint16_t sandbox_net_port(const struct sandbox_net *net);
 
-/* Something was done to the world by others: the clock goes on, and the next deadline is watched.
- * The first call also moves the world's clock to now. */
+/* Others do something to the world between these two: before it the world's clock is set, which
+ * stood still while nothing was due; after it what is due is done, and the next deadline watched.
+ */
+void sandbox_net_wake(struct sandbox_net *net);
 void sandbox_net_touch(struct sandbox_net *net);
 void sandbox_net_close(struct sandbox_net **net); /* cuts all connections */
 

@@ -111,6 +111,13 @@ static void dial(struct rig *rig)
 
 /* ---- set-up ---- */
 
+static int64_t skipped_ms; /* by which the world's clock is ahead of the machine's */
+
+static int64_t clock_of_test(void)
+{
+    return clock_wall_ms() + skipped_ms;
+}
+
 static void make_creds(struct rig *rig)
 {
     struct sigstore_self self;
@@ -148,9 +155,10 @@ static void make_tls(struct rig *rig)
 static int set_up(void **state)
 {
     struct rig *rig = mem_new0(sizeof(*rig));
-    struct sandbox_options options = {.seed = {9}, .now_ms = clock_wall_ms()};
-    struct sandbox_net_config config = {.address = "127.0.0.1"};
+    struct sandbox_options options = {.seed = {9}, .now_ms = clock_of_test()};
+    struct sandbox_net_config config = {.address = "127.0.0.1", .clock = clock_of_test};
 
+    skipped_ms = 0;
     assert_int_equal(loop_new(&rig->loop, NULL), 0);
     assert_int_equal(sandbox_world_new(&options, &rig->world, NULL), 0);
     make_tls(rig);
@@ -254,6 +262,16 @@ static void a_client_that_is_cut_off_is_gone_too(void **state)
     assert_int_equal(sandbox_world_ledger(rig->world)->n_violations, 0);
 }
 
+/* The world's clock stood still meanwhile: no deadline of a new connection may count from then. */
+static void a_client_pairs_after_a_long_silence(void **state)
+{
+    struct rig *rig = *state;
+
+    skipped_ms += 2 * SANDBOX_SILENCE_MS;
+    (void)pair(rig);
+    assert_false(rig->socket_closed);
+}
+
 static void rubbish_closes_the_socket(void **state)
 {
     struct rig *rig = *state;
@@ -283,6 +301,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         NET_TEST(a_client_pairs_over_tls_and_is_gone_when_it_closes),
         NET_TEST(a_client_that_is_cut_off_is_gone_too),
+        NET_TEST(a_client_pairs_after_a_long_silence),
         NET_TEST(rubbish_closes_the_socket),
         NET_TEST(the_world_ends_with_clients_connected),
     };

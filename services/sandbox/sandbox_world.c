@@ -50,13 +50,18 @@ int64_t sandbox_world_deadline(const struct sandbox_world *world)
     return sandbox_agenda_next_ms(&world->agenda);
 }
 
+void sandbox_world_set_clock(struct sandbox_world *world, int64_t now_ms)
+{
+    if (now_ms > world->now_ms) {
+        world->now_ms = now_ms;
+    }
+}
+
 void sandbox_world_advance(struct sandbox_world *world, int64_t now_ms)
 {
     struct sandbox_due *due;
 
-    if (now_ms > world->now_ms) {
-        world->now_ms = now_ms;
-    }
+    sandbox_world_set_clock(world, now_ms);
     while ((due = sandbox_agenda_take(&world->agenda, world->now_ms)) != NULL) {
         sandbox_enter(world);
         due->fn(due->ctx);

@@ -60,7 +60,9 @@ NODISCARD int sandbox_world_new(const struct sandbox_options *options, struct sa
 void sandbox_world_free(struct sandbox_world **world);
 
 int64_t sandbox_world_deadline(const struct sandbox_world *world); /* unix ms; INT64_MAX: none */
-/* The clock stands at @now_ms (never back): do what is due. */
+/* The clock stands at @now_ms (never back), whatever is due then. */
+void sandbox_world_set_clock(struct sandbox_world *world, int64_t now_ms);
+/* The same, and what is due is done. */
 void sandbox_world_advance(struct sandbox_world *world, int64_t now_ms);
 int64_t sandbox_world_now(const struct sandbox_world *world);
 

@@ -267,7 +267,7 @@ static void a_client_pairs_after_a_long_silence(void **state)
 {
     struct rig *rig = *state;
 
-    skipped_ms += 2 * SANDBOX_SILENCE_MS;
+    skipped_ms += INT64_C(2) * SANDBOX_SILENCE_MS;
     (void)pair(rig);
     assert_false(rig->socket_closed);
 }

@@ -12,10 +12,7 @@
 
 struct account *account_find(const struct scheduler *scheduler, const char *uuid)
 {
-    struct account *account = NULL;
-
-    HASH_FIND_STR(scheduler->accounts, uuid, account);
-    return account;
+    return map_get(&scheduler->accounts, uuid);
 }
 
 struct account *account_get(struct scheduler *scheduler, const char *uuid, int partition)
@@ -27,7 +24,7 @@ struct account *account_get(struct scheduler *scheduler, const char *uuid, int p
         account->scheduler = scheduler;
         (void)snprintf(account->uuid, sizeof(account->uuid), "%s", uuid);
         account->partition = partition;
-        HASH_ADD_STR(scheduler->accounts, uuid, account);
+        map_put(&scheduler->accounts, account->uuid, account);
     }
     return account;
 }
@@ -36,11 +33,12 @@ static void unready(struct account *account)
 {
     struct account_list *list = &account->scheduler->ready_accounts;
 
-    if (account->is_ready) {
-        account->is_ready = false;
-        DL_DELETE2(list->first, account, ready_prev, ready_next);
-        list->n--;
+    if (!account->is_ready) {
+        return;
     }
+    account->is_ready = false;
+    list->n--;
+    DL_DELETE2(list->first, account, ready_prev, ready_next);
 }
 
 void account_free(struct account **account)
@@ -53,7 +51,7 @@ void account_free(struct account **account)
     assert(gone->runs == NULL);
     unready(gone);
     loop_timer_stop(&gone->timer);
-    HASH_DEL(gone->scheduler->accounts, gone);
+    map_drop(&gone->scheduler->accounts, gone->uuid);
     free(gone);
     *account = NULL;
 }

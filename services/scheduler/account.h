@@ -2,8 +2,6 @@
 #ifndef SCHEDULER_ACCOUNT_H
 #define SCHEDULER_ACCOUNT_H
 
-#include <uthash.h>
-
 #include "base/uuid.h"
 #include "domain/blast.h"
 #include "domain/pacing.h"
@@ -14,8 +12,7 @@ struct scheduler;
 struct session_event;
 
 struct account {
-    UT_hash_handle hh; /* in scheduler->accounts */
-    struct scheduler *scheduler;
+    struct scheduler *scheduler; /* which has it in accounts */
     char uuid[UUID_TEXT_MAX];
     int partition;
     enum session_phase phase;

@@ -183,7 +183,7 @@ int command_load(struct run *run, struct bytes wire, struct err *err)
     set_times(parked);
     DL_APPEND(run->parked, parked);
     run->n_parked++;
-    run_wait(run, true);
+    run_wait(run);
     metric_add(run->scheduler->metrics.parked, 1);
     return 0;
 }
@@ -192,7 +192,9 @@ static void unpark(struct run *run, struct parked *parked)
 {
     DL_DELETE(run->parked, parked);
     run->n_parked--;
-    run_wait(run, run->parked != NULL);
+    if (run->parked == NULL) {
+        run_unwait(run);
+    }
     metric_add(run->scheduler->metrics.parked, -1);
     upload_free(&parked->upload);
     arena_done(&parked->arena);

@@ -190,8 +190,7 @@ static void rotate(struct account *account)
     struct run *first = account->runs;
 
     if (first != NULL && first->account_next != NULL) {
-        DL_DELETE2(account->runs, first, account_prev, account_next);
-        DL_APPEND2(account->runs, first, account_prev, account_next);
+        run_put_last(first);
     }
 }
 

@@ -13,7 +13,7 @@
 #include "scheduler/scheduler.h"
 
 struct loading {
-    struct loading *prev, *next; /* in scheduler->loadings */
+    struct loading *next; /* in scheduler->loadings */
     struct scheduler *scheduler;
     int partition;
     uint64_t generation; /* of the partition; another one: what comes is of the past */
@@ -89,7 +89,7 @@ static void next_step(struct loading *loading);
 
 static void loading_free(struct loading *loading)
 {
-    DL_DELETE(loading->scheduler->loadings, loading);
+    LL_DELETE(loading->scheduler->loadings, loading);
     free(loading);
 }
 
@@ -97,13 +97,14 @@ static void loading_free(struct loading *loading)
 static void loaded(struct loading *loading)
 {
     struct scheduler *scheduler = loading->scheduler;
-    struct run *run;
-    struct run *next;
+    struct map_entry *next;
     unsigned n = 0;
 
     ledger_taken(scheduler->ledger, loading->partition, 0);
-    HASH_ITER(hh, scheduler->runs, run, next)
-    {
+    for (struct map_entry *at = map_first(&scheduler->runs); at != NULL; at = next) {
+        struct run *run = map_value(at);
+
+        next = map_next(at);
         if (run->partition == loading->partition) {
             n++;
             run->sees_restart = run->state.status != BLAST_NONE;
@@ -167,7 +168,7 @@ void load_partition(struct ledger *ledger, int partition, void *ctx)
     loading->scheduler = scheduler;
     loading->partition = partition;
     loading->generation = ++scheduler->generations[partition];
-    DL_APPEND(scheduler->loadings, loading);
+    LL_PREPEND(scheduler->loadings, loading);
     next_step(loading);
 }
 
@@ -175,12 +176,13 @@ void load_partition(struct ledger *ledger, int partition, void *ctx)
 void load_return(struct ledger *ledger, int partition, void *ctx)
 {
     struct scheduler *scheduler = ctx;
-    struct run *run;
-    struct run *next;
+    struct map_entry *next;
 
     (void)ledger;
-    HASH_ITER(hh, scheduler->runs, run, next)
-    {
+    for (struct map_entry *at = map_first(&scheduler->runs); at != NULL; at = next) {
+        struct run *run = map_value(at);
+
+        next = map_next(at);
         if (run->partition == partition) {
             run_ready(run);
             if (run->sees_account) {
@@ -202,20 +204,21 @@ void load_revoke(struct ledger *ledger, int partition, void *ctx)
 
 static void forget(struct scheduler *scheduler, int partition)
 {
-    struct run *run;
-    struct run *next_run;
-    struct account *account;
-    struct account *next_account;
+    struct map_entry *next;
 
     scheduler->generations[partition]++;
-    HASH_ITER(hh, scheduler->runs, run, next_run)
-    {
+    for (struct map_entry *at = map_first(&scheduler->runs); at != NULL; at = next) {
+        struct run *run = map_value(at);
+
+        next = map_next(at);
         if (run->partition == partition) {
             run_free(&run);
         }
     }
-    HASH_ITER(hh, scheduler->accounts, account, next_account)
-    {
+    for (struct map_entry *at = map_first(&scheduler->accounts); at != NULL; at = next) {
+        struct account *account = map_value(at);
+
+        next = map_next(at);
         if (account->partition == partition) {
             account_free(&account);
         }
@@ -232,11 +235,15 @@ void load_reset(struct ledger *ledger, int partition, enum ledger_reset why, voi
 void load_forget(void *ctx)
 {
     struct scheduler *scheduler = ctx;
+    struct loading *loading = NULL;
+    struct loading *next = NULL;
 
     for (int p = 0; p < LEDGER_PARTITIONS; p++) {
         forget(scheduler, p);
     }
-    while (scheduler->loadings != NULL) {
-        loading_free(scheduler->loadings);
+    LL_FOREACH_SAFE(scheduler->loadings, loading, next)
+    {
+        free(loading);
     }
+    scheduler->loadings = NULL;
 }

@@ -16,10 +16,7 @@
 
 struct run *run_find(const struct scheduler *scheduler, const char *uuid)
 {
-    struct run *run = NULL;
-
-    HASH_FIND_STR(scheduler->runs, uuid, run);
-    return run;
+    return map_get(&scheduler->runs, uuid);
 }
 
 struct run *run_new(struct scheduler *scheduler, const char *uuid, int partition)
@@ -30,7 +27,7 @@ struct run *run_new(struct scheduler *scheduler, const char *uuid, int partition
     (void)snprintf(run->uuid, sizeof(run->uuid), "%s", uuid);
     run->partition = partition;
     run->config = scheduler->defaults;
-    HASH_ADD_STR(scheduler->runs, uuid, run);
+    map_put(&scheduler->runs, run->uuid, run);
     return run;
 }
 
@@ -38,41 +35,45 @@ static void unready(struct run *run)
 {
     struct run_list *list = &run->scheduler->ready_runs;
 
-    if (run->is_ready) {
-        run->is_ready = false;
-        DL_DELETE2(list->first, run, ready_prev, ready_next);
-        list->n--;
+    if (!run->is_ready) {
+        return;
     }
+    run->is_ready = false;
+    list->n--;
+    DL_DELETE2(list->first, run, ready_prev, ready_next);
 }
 
 static void unsee(struct run *run)
 {
     struct run_list *list = &run->scheduler->to_see;
 
-    if (run->is_to_see) {
-        run->is_to_see = false;
-        DL_DELETE2(list->first, run, see_prev, see_next);
-        list->n--;
+    if (!run->is_to_see) {
+        return;
     }
+    run->is_to_see = false;
+    list->n--;
+    DL_DELETE2(list->first, run, see_prev, see_next);
 }
 
 static void unidle(struct run *run)
 {
     struct run_list *list = &run->scheduler->idle;
 
-    if (run->is_idle) {
-        run->is_idle = false;
-        DL_DELETE2(list->first, run, idle_prev, idle_next);
-        list->n--;
+    if (!run->is_idle) {
+        return;
     }
+    run->is_idle = false;
+    list->n--;
+    DL_DELETE2(list->first, run, idle_prev, idle_next);
 }
 
 static void detach(struct run *run)
 {
-    if (run->is_attached) {
-        run->is_attached = false;
-        DL_DELETE2(run->account->runs, run, account_prev, account_next);
+    if (!run->is_attached) {
+        return;
     }
+    run->is_attached = false;
+    DL_DELETE2(run->account->runs, run, account_prev, account_next);
 }
 
 void run_free(struct run **run)
@@ -86,7 +87,7 @@ void run_free(struct run **run)
     unready(gone);
     unsee(gone);
     unidle(gone);
-    run_wait(gone, false);
+    run_unwait(gone);
     detach(gone);
     if (gone->account != NULL) {
         gone->account->n_open -= gone->n_flights - gone->n_back;
@@ -94,7 +95,7 @@ void run_free(struct run **run)
     gone->scheduler->n_flights -= gone->n_flights;
     feed_clear(gone);
     parked_free_all(gone);
-    HASH_DEL(gone->scheduler->runs, gone);
+    map_drop(&gone->scheduler->runs, gone->uuid);
     free(gone->flights);
     free(gone->gone);
     free(gone->campaign_id);
@@ -183,6 +184,12 @@ bool run_has_unsaid(const struct run *run)
 bool run_is_live(const struct run *run)
 {
     return is_going(run) || run->n_flights > 0 || run_has_unsaid(run);
+}
+
+void run_put_last(struct run *run)
+{
+    detach(run);
+    run_attach(run);
 }
 
 void run_attach(struct run *run)
@@ -327,21 +334,27 @@ struct run *run_see_take(struct scheduler *scheduler)
     return run;
 }
 
-void run_wait(struct run *run, bool waits)
+void run_wait(struct run *run)
 {
     struct run_list *list = &run->scheduler->waiting;
 
-    if (run->is_waiting == waits) {
-        return;
-    }
-    run->is_waiting = waits;
-    if (waits) {
+    if (!run->is_waiting) {
+        run->is_waiting = true;
         DL_APPEND2(list->first, run, waiting_prev, waiting_next);
         list->n++;
-    } else {
-        DL_DELETE2(list->first, run, waiting_prev, waiting_next);
-        list->n--;
     }
+}
+
+void run_unwait(struct run *run)
+{
+    struct run_list *list = &run->scheduler->waiting;
+
+    if (!run->is_waiting) {
+        return;
+    }
+    run->is_waiting = false;
+    list->n--;
+    DL_DELETE2(list->first, run, waiting_prev, waiting_next);
 }
 
 void run_use(struct run *run)

@@ -3,8 +3,6 @@
 #ifndef SCHEDULER_RUN_H
 #define SCHEDULER_RUN_H
 
-#include <uthash.h>
-
 #include "base/attr.h"
 #include "base/uuid.h"
 #include "domain/blast.h"
@@ -45,44 +43,45 @@ struct feed {
 };
 
 struct run {
-    UT_hash_handle hh; /* in scheduler->runs */
-    struct scheduler *scheduler;
+    struct scheduler *scheduler; /* which has it in runs */
     char uuid[UUID_TEXT_MAX];
     int partition;
+    int32_t next_index;      /* recipients before it were handed over or left out */
     struct account *account; /* NULL while there is no such blast */
     struct blast state;      /* BLAST_NONE: no such blast */
     struct tally tally;
     struct blast_config config;
-    char *campaign_id;  /* or NULL */
-    int32_t next_index; /* recipients before it were handed over or left out */
+    char *campaign_id; /* or NULL */
     struct flight *flights;
     size_t n_flights;
     size_t cap_flights;
     size_t n_back;
     struct pacing pacing;
-    bool is_paced; /* pacing holds: it is running */
     struct feed feed;
     struct parked *parked; /* in order */
     size_t n_parked;
-    bool is_stranger; /* its id is taken by a blast of another partition; gone with the record */
-    bool has_fault;   /* its recipients cannot be read */
-    bool is_stored;   /* it has a row */
-    bool is_attached; /* to account->runs */
-    struct run *account_prev, *account_next;
-
     struct loop_timer timer;
-    int64_t wake_ms;   /* wall time of the timer; 0: none */
+    int64_t wake_ms; /* wall time of the timer; 0: none */
+
+    /* lists that it may be in, each with a flag below */
+    struct run *account_prev, *account_next;
+    struct run *ready_prev, *ready_next;
+    struct run *see_prev, *see_next;
+    struct run *waiting_prev, *waiting_next;
+    struct run *idle_prev, *idle_next;
+    bool is_attached; /* to account->runs */
+    bool is_ready;
+    bool is_to_see;
+    bool is_waiting;
+    bool is_idle;
+
+    bool is_paced;     /* pacing holds: it is running */
+    bool is_stranger;  /* its id is taken by a blast of another partition; gone with the record */
+    bool has_fault;    /* its recipients cannot be read */
+    bool is_stored;    /* it has a row */
     bool sees_counts;  /* they may have to be said */
     bool sees_restart; /* it was just loaded */
-    bool is_ready;
-    struct run *ready_prev, *ready_next;
-    bool is_to_see;
-    bool sees_account;
-    struct run *see_prev, *see_next;
-    bool is_waiting;
-    struct run *waiting_prev, *waiting_next;
-    bool is_idle;
-    struct run *idle_prev, *idle_next;
+    bool sees_account; /* its account changed */
 
     bool in_turn;    /* the open turn looked at it */
     bool is_changed; /* and its row has to be written */
@@ -113,6 +112,7 @@ bool run_is_live(const struct run *run);    /* something may happen to it withou
 
 /* Among the account's runs while it is running or paused, and not otherwise. */
 void run_attach(struct run *run);
+void run_put_last(struct run *run); /* another of the account's runs is the first one now */
 
 /* ---- messages under way ---- */
 
@@ -133,7 +133,8 @@ void run_sleep(struct run *run);                         /* forget run_wake */
 void run_see(struct run *run);
 struct run *run_see_take(struct scheduler *scheduler); /* or NULL */
 
-void run_wait(struct run *run, bool waits); /* in scheduler->waiting, or not */
+void run_wait(struct run *run); /* into scheduler->waiting */
+void run_unwait(struct run *run);
 
 /* Nothing looks at it for now: it may leave memory, now or later, when nothing can happen to it.
  * run_use: it is looked at again. */

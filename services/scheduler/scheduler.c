@@ -1,7 +1,5 @@
 #include "scheduler/scheduler.h"
 
-#include <uthash.h>
-
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/log.h"
@@ -110,7 +108,7 @@ static void on_refresh(struct loop_timer *timer, void *ctx)
 
     svc_health_set(scheduler->health, "ledger", ready, why.text);
     svc_health_set_ready(scheduler->health, ready && !scheduler->draining);
-    metric_set(scheduler->metrics.runs, (int64_t)HASH_COUNT(scheduler->runs));
+    metric_set(scheduler->metrics.runs, (int64_t)map_count(&scheduler->runs));
     metric_set(scheduler->metrics.flights, (int64_t)scheduler->n_flights);
     loop_timer_start(scheduler->loop, timer, REFRESH_MS, on_refresh, scheduler);
 }

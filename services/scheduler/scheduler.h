@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/map.h"
 #include "domain/blast_config.h"
 #include "ledger/ledger.h"
 #include "loop/loop.h"
@@ -73,8 +74,8 @@ struct scheduler {
     struct svc_drain *drain;
     struct scheduler_metrics metrics;
 
-    struct run *runs;                        /* all in memory, by uuid (uthash) */
-    struct account *accounts;                /* sessions heard of, by uuid (uthash) */
+    struct map runs;                         /* struct run by uuid: all in memory */
+    struct map accounts;                     /* struct account by uuid: sessions heard of */
     uint64_t generations[LEDGER_PARTITIONS]; /* of what is in memory; changes at each load */
     struct run_list ready_runs;
     struct account_list ready_accounts;

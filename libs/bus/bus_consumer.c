@@ -615,6 +615,17 @@ int bus_consumer_start(struct bus_consumer *consumer, const struct bus_partition
                : err_set(err, ERR_EXTERNAL, "kafka: assign: %s", rd_kafka_err2str(code));
 }
 
+void bus_consumer_rejoin(struct bus_consumer *consumer)
+{
+    rd_kafka_topic_partition_list_t *topics_of_group = NULL;
+
+    if (consumer->is_group &&
+        rd_kafka_subscription(consumer->client, &topics_of_group) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        (void)rd_kafka_subscribe(consumer->client, topics_of_group);
+        rd_kafka_topic_partition_list_destroy(topics_of_group);
+    }
+}
+
 void bus_consumer_pause(struct bus_consumer *consumer, enum topic topic, int32_t partition)
 {
     struct slot *slot = find_slot(consumer, topic, partition);

@@ -97,6 +97,10 @@ NODISCARD int bus_consumer_new(struct loop *loop, const struct bus_consumer_opti
 NODISCARD int bus_consumer_start(struct bus_consumer *consumer,
                                  const struct bus_partition *partitions, size_t n, struct err *err);
 
+/* Group mode: ask for a new assignment, of the same partitions perhaps. `revoked` and `assigned`
+ * follow. */
+void bus_consumer_rejoin(struct bus_consumer *consumer);
+
 /* No record of that partition until resume; what was fetched is kept, bounded. Cheap: fine to say
  * for every record. A partition that is not ours is left alone. */
 void bus_consumer_pause(struct bus_consumer *consumer, enum topic topic, int32_t partition);

@@ -58,7 +58,8 @@ bool ledger_record_header(const struct ledger_record *record, const char *name, 
 
 enum ledger_reset {
     LEDGER_RESET_FAILED,  /* a turn failed or its outcome is unknown: on_take follows by itself */
-    LEDGER_RESET_FENCED,  /* another instance took it: nothing follows until a new assignment */
+    LEDGER_RESET_FENCED,  /* another instance took it: nothing follows until a new assignment, which
+                           * the ledger asks for when none comes by itself */
     LEDGER_RESET_REVOKED, /* it went away and did not come back in time, or was others' meanwhile */
     LEDGER_RESET_CLOSED   /* the ledger ends */
 };

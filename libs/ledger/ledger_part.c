@@ -9,6 +9,7 @@ enum {
     RETRY_MOST_MS = 5000,
     LIMBO_MS = 5000,
     LIMBO_AGAIN_MS = 50, /* when a turn is open as it ends */
+    FENCED_SESSIONS = 2, /* session time-outs after which Kafka has told whose it is */
     HEARTBEAT_LEAST_MS = 500
 };
 
@@ -18,10 +19,11 @@ enum {
     "ON CONFLICT (grp, partition) DO UPDATE "                                                 \
     "SET epoch = o.epoch + 1, owner = EXCLUDED.owner, taken_at = now() RETURNING epoch"
 
-/* L8: without a new assignment only while nobody else took it. */
-#define RETAKE_SQL                                                                \
-    "UPDATE partition_owner SET epoch = epoch + 1, owner = $3, taken_at = now() " \
-    "WHERE grp = $1 AND partition = $2 AND epoch = $4 RETURNING epoch"
+/* L8: without a new assignment only while nobody else took it. The owner says so, not the epoch: a
+ * take-over of ours whose answer was lost, or came when nobody waited for it, raised that too. */
+#define RETAKE_SQL                                                    \
+    "UPDATE partition_owner SET epoch = epoch + 1, taken_at = now() " \
+    "WHERE grp = $1 AND partition = $2 AND owner = $3 RETURNING epoch"
 
 /* An owner that stopped in the middle of sending a transaction is idle in no sense that the server
  * has a time-out for: whoever holds the row's lock is ended, which only ever hits the same role. */
@@ -51,6 +53,7 @@ enum {
 static void take(struct ledger_part *part);
 static void on_retry(struct loop_timer *timer, void *ctx);
 static void on_limbo_over(struct loop_timer *timer, void *ctx);
+static void on_still_ours(struct loop_timer *timer, void *ctx);
 
 /* ---- what happens to state in memory ---- */
 
@@ -344,9 +347,6 @@ static void take(struct ledger_part *part)
     pg_add_text(stmt, ledger->group);
     pg_add_int(stmt, part->number);
     pg_add_text(stmt, ledger->instance);
-    if (part->is_retake) {
-        pg_add_int(stmt, part->epoch);
-    }
     ask(part, stmt, on_epoch);
 }
 
@@ -462,8 +462,21 @@ void ledger_part_fence(struct ledger_part *part)
     set_away(part);
     if (part->is_assigned) {
         part->phase = LEDGER_FENCED;
+        loop_timer_start(ledger->loop, &part->timer, FENCED_SESSIONS * ledger->session_timeout_ms,
+                         on_still_ours, part);
         check_start(ledger);
     }
+}
+
+/* Who took it had it no longer as it did: a take-over that was overtaken by a revoke. Nobody works
+ * for the partition then, and a new assignment must say whose it is. */
+static void on_still_ours(struct loop_timer *timer, void *ctx)
+{
+    struct ledger_part *part = ctx;
+
+    (void)timer;
+    log_debug("fenced and not revoked: joining again", LOG_INT("partition", part->number));
+    bus_consumer_rejoin(part->ledger->consumer);
 }
 
 void ledger_part_fail(struct ledger_part *part)

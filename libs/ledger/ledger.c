@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "ledger/ledger_internal.h"
 
 enum {
@@ -53,6 +54,7 @@ void ledger_fields_of(enum topic topic, struct ledger_fields *out)
         .sequence = is_event ? ledger_field_offset(type, "sequence") : -1,
         .command_id = is_command ? ledger_field_offset(type, "command_id") : -1,
         .reply_to = is_command ? ledger_field_offset(type, "reply_to") : -1,
+        .correlation_id = is_event || is_command ? ledger_field_offset(type, "correlation_id") : -1,
     };
 }
 
@@ -229,6 +231,7 @@ static void copy_config(struct ledger *ledger, const struct ledger_config *confi
     ledger->service = mem_strdup(config->service);
     ledger->group = mem_strdup(config->group);
     ledger->instance = mem_strdup(config->instance);
+    ledger->process = uuid_v7(clock_wall_ms());
     ledger->brokers = mem_strdup(config->brokers);
     ledger->session_timeout_ms =
         config->session_timeout_ms > 0 ? config->session_timeout_ms : SESSION_TIMEOUT_MS;

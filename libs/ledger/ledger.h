@@ -157,7 +157,8 @@ void ledger_want_turn(struct ledger *ledger);
 struct ledger *ledger_tx_ledger(struct ledger_tx *tx);
 
 /* The next input record in fair order over topics and partitions, which the turn handles with that:
- * its offset goes into the transaction. NULL: none, or the turn is full. Repeats, records that
+ * its offset goes into the transaction. Until the next call, or the end of on_turn, every line that
+ * is logged carries its ids (log_context). NULL: none, or the turn is full. Repeats, records that
  * cannot be read and commands that have an answer never come here. */
 const struct ledger_record *ledger_next(struct ledger_tx *tx);
 
@@ -169,6 +170,10 @@ size_t ledger_room(const struct ledger_tx *tx);
  * parameters to it until the turn ends (arrays may grow over the whole turn). @partition (live) is
  * touched. */
 struct pg_stmt *ledger_sql(struct ledger_tx *tx, int partition, const char *text);
+
+/* Whether the open turn may touch @partition: it is live, and was so when the turn first read or
+ * wrote something. If it is live only since then, the next turn may. */
+bool ledger_may_touch(const struct ledger_tx *tx, int partition);
 
 /* Something in memory of @partition (live) hangs on this turn: should it fail, on_reset follows for
  * it as for those that have a statement or an event in it. */

@@ -63,6 +63,7 @@ void ledger_input_add(struct ledger *ledger, struct bus_record *record)
     }
     box = mem_new0(sizeof(*box));
     box->raw = record;
+    box->life = slot->life;
     if (slot->last != NULL) {
         slot->last->next = box;
     } else {
@@ -81,7 +82,7 @@ void ledger_input_add(struct ledger *ledger, struct bus_record *record)
 
 void ledger_input_put_back(struct ledger *ledger, struct ledger_slot *slot, struct ledger_box *box)
 {
-    if (!ledger->parts[slot->partition].is_assigned ||
+    if (box->life != slot->life || !ledger->parts[slot->partition].is_assigned ||
         ledger->parts[slot->partition].phase == LEDGER_FENCED) {
         free_box(box);
         return;
@@ -111,6 +112,7 @@ void ledger_input_drop(struct ledger *ledger, int partition)
         while (slot->first != NULL) {
             free_box(take_first(slot));
         }
+        slot->life++;
         slot->is_paused = false; /* the consumer forgets too */
         slot->is_stuck = false;
         slot->waiting_since_ms = 0;

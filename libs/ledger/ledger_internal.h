@@ -11,6 +11,8 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/log.h"
+#include "base/uuid.h"
 #include "bus/bus_consumer.h"
 #include "bus/bus_producer.h"
 #include "ledger/ledger.h"
@@ -29,6 +31,7 @@ enum {
 struct ledger_box {
     struct ledger_box *next;
     struct bus_record *raw; /* owned */
+    unsigned life;          /* of the slot when it came */
 };
 
 /* One partition of one input. */
@@ -39,6 +42,7 @@ struct ledger_slot {
     struct ledger_box *last;
     size_t n;
     size_t bytes;
+    unsigned life; /* another one after each drop: what came before comes again */
     bool is_paused;
     bool is_stuck;         /* behind an event that this build cannot read */
     int64_t next_offset;   /* everything before it is committed; -2: the beginning */
@@ -51,7 +55,7 @@ struct ledger_slot {
 
 /* Where envelope fields lie in a topic's struct; -1 where it has none. */
 struct ledger_fields {
-    int position, epoch, event_id, aggregate_id, sequence, command_id, reply_to;
+    int position, epoch, event_id, aggregate_id, sequence, command_id, reply_to, correlation_id;
 };
 
 struct ledger_kind {
@@ -151,9 +155,12 @@ struct ledger_answer {
 
 enum ledger_stage { LEDGER_STAGE_LOOKUP, LEDGER_STAGE_DECIDE, LEDGER_STAGE_END };
 
+enum { LEDGER_CONTEXT_FIELDS = 2 };
+
 struct ledger_tx {
     struct ledger *ledger;
     struct arena arena;
+    struct log_field context[LEDGER_CONTEXT_FIELDS + 1]; /* of the record that was given last */
     enum ledger_stage stage;
     struct ledger_entry *entries;
     size_t n_entries;
@@ -183,6 +190,7 @@ struct ledger {
     struct ledger_config config; /* texts below, owned */
     struct ledger_handlers handlers;
     char *service, *group, *instance, *brokers;
+    struct uuid process; /* of this run of the instance */
     int64_t session_timeout_ms;
     struct pg *pg;
     int64_t down_since_ms; /* of PostgreSQL; 0: up */

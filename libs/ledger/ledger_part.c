@@ -14,16 +14,18 @@ enum {
 };
 
 /* L5: the new epoch is committed alone; offsets and state are read in later statements. */
-#define TAKE_SQL                                                                              \
-    "INSERT INTO partition_owner AS o (grp, partition, epoch, owner) VALUES ($1, $2, 1, $3) " \
-    "ON CONFLICT (grp, partition) DO UPDATE "                                                 \
-    "SET epoch = o.epoch + 1, owner = EXCLUDED.owner, taken_at = now() RETURNING epoch"
+#define TAKE_SQL                                                                               \
+    "INSERT INTO partition_owner AS o (grp, partition, epoch, owner, process) "                \
+    "VALUES ($1, $2, 1, $4, $3) ON CONFLICT (grp, partition) DO UPDATE "                       \
+    "SET epoch = o.epoch + 1, owner = EXCLUDED.owner, process = EXCLUDED.process, taken_at = " \
+    "now() "                                                                                   \
+    "RETURNING epoch"
 
-/* L8: without a new assignment only while nobody else took it. The owner says so, not the epoch: a
- * take-over of ours whose answer was lost, or came when nobody waited for it, raised that too. */
+/* L8: without a new assignment only while nobody else took it. The process says so, not the epoch:
+ * a take-over of ours whose answer was lost, or came when nobody waited for it, raised that too. */
 #define RETAKE_SQL                                                    \
     "UPDATE partition_owner SET epoch = epoch + 1, taken_at = now() " \
-    "WHERE grp = $1 AND partition = $2 AND owner = $3 RETURNING epoch"
+    "WHERE grp = $1 AND partition = $2 AND process = $3 RETURNING epoch"
 
 /* An owner that stopped in the middle of sending a transaction is idle in no sense that the server
  * has a time-out for: whoever holds the row's lock is ended, which only ever hits the same role. */
@@ -346,7 +348,10 @@ static void take(struct ledger_part *part)
     stmt = pg_stmt_new(part->is_retake ? RETAKE_SQL : TAKE_SQL);
     pg_add_text(stmt, ledger->group);
     pg_add_int(stmt, part->number);
-    pg_add_text(stmt, ledger->instance);
+    pg_add_text(stmt, ledger->process.text);
+    if (!part->is_retake) {
+        pg_add_text(stmt, ledger->instance);
+    }
     ask(part, stmt, on_epoch);
 }
 
@@ -449,13 +454,20 @@ static void on_limbo_over(struct loop_timer *timer, void *ctx)
 
 /* ---- losing it ---- */
 
+/* It went and came back while a turn was open: the take-over that waits behind that turn goes on
+ * whatever becomes of the turn. */
+static bool is_taken_anew(const struct ledger_part *part)
+{
+    return part->is_assigned && part->phase == LEDGER_TAKING && !part->is_retake;
+}
+
 void ledger_part_fence(struct ledger_part *part)
 {
     struct ledger *ledger = part->ledger;
 
     ledger->metrics.fenced++;
     reset(part, LEDGER_RESET_FENCED);
-    if (ledger->is_closed) {
+    if (ledger->is_closed || is_taken_anew(part)) {
         return;
     }
     ledger_input_drop(ledger, part->number);
@@ -482,7 +494,7 @@ static void on_still_ours(struct loop_timer *timer, void *ctx)
 void ledger_part_fail(struct ledger_part *part)
 {
     reset(part, LEDGER_RESET_FAILED);
-    if (part->ledger->is_closed) {
+    if (part->ledger->is_closed || is_taken_anew(part)) {
         return;
     }
     if (part->is_assigned) {

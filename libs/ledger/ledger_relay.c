@@ -244,6 +244,17 @@ static bool send_rows(struct ledger_stream *stream, const struct pg_rows *rows)
     return is_any || !may_send(stream) || stream->sent >= stream->next;
 }
 
+/* Rows go only when they are delivered, and as a prefix. The owner before us, who waits for the
+ * deliveries that it began, may take some away after we have read which was the lowest. */
+static void skip_deleted(struct ledger_stream *stream, const struct pg_rows *rows)
+{
+    int64_t first = pg_rows_n(rows) > 0 ? pg_get_int(rows, 0, 0) : stream->next;
+
+    if (stream->in_flight == 0 && stream->is_open && first > stream->sent) {
+        stream->sent = stream->acked = stream->deleted = stream->deleting = first;
+    }
+}
+
 static void on_read(const struct pg_rows *rows, const struct err *err, void *ctx)
 {
     struct ledger *ledger = ctx;
@@ -256,6 +267,7 @@ static void on_read(const struct pg_rows *rows, const struct err *err, void *ctx
         wait_a_little(ledger);
         return;
     }
+    skip_deleted(stream, rows);
     if (!send_rows(stream, rows)) { /* somebody else deletes them: look who owns the partition */
         if (ledger->tx == NULL) {
             ledger_part_fail(&ledger->parts[stream->partition]);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bus/bus_key.h"
+#include "ledger/ledger_internal.h"
 #include "ledger/ledger_station.h"
 #include "ledger/ledger_tally.h"
 #include "loop/loop.h"
@@ -362,7 +363,7 @@ static void l5_a_take_over_sees_what_the_old_owner_committed_last(void **state)
     struct tally_options with = options(f, "tally-1");
     char sql[512];
 
-    testkit_pg_run(&f->db, "INSERT INTO partition_owner VALUES ('tally', 4, 7, 'old')");
+    testkit_pg_run(&f->db, "INSERT INTO partition_owner VALUES ('tally', 4, 7, 'old', 'p')");
     (void)snprintf(sql, sizeof(sql),
                    "BEGIN; SELECT * FROM partition_owner WHERE partition = 4 FOR UPDATE; "
                    "INSERT INTO tally VALUES ('%s', 4, 10)",
@@ -383,7 +384,7 @@ static void l6_an_owner_that_stopped_holding_the_row_is_ended(void **state)
 {
     struct fixture *f = *state;
 
-    testkit_pg_run(&f->db, "INSERT INTO partition_owner VALUES ('tally', 4, 7, 'old')");
+    testkit_pg_run(&f->db, "INSERT INTO partition_owner VALUES ('tally', 4, 7, 'old', 'p')");
     testkit_pg_run(&f->db, "BEGIN; SELECT * FROM partition_owner WHERE partition = 4 FOR UPDATE");
     open_a(f); /* after one lock time-out */
     assert_int_equal(ledger_epoch(f->a.ledger, 4), 8);
@@ -523,12 +524,40 @@ static void l8_whoever_is_fenced_and_not_revoked_asks_for_a_new_assignment(void 
     send_round(f, 1);
     until(f, has_applied);
     /* what a take-over does that was overtaken by a revoke of the same partition */
-    testkit_pg_run(&f->db, "UPDATE partition_owner SET epoch = epoch + 1, owner = 'tally-9' "
+    testkit_pg_run(&f->db, "UPDATE partition_owner SET epoch = epoch + 1, process = 'other' "
                            "WHERE partition = 5");
     until(f, is_fenced);
     until(f, is_all_live_again);
     send_round(f, 1);
     check_all(f);
+}
+
+static bool is_fatal_or_fenced(void *ctx)
+{
+    struct fixture *f = ctx;
+    struct ledger_metrics metrics;
+
+    ledger_metrics(f->a.ledger, &metrics);
+    return f->a.fatal > 0 || metrics.phases[5] == LEDGER_FENCED;
+}
+
+/* A failed turn may go on with what this process took, not with what another of the same instance
+ * has by now. */
+static void l8_another_process_of_the_instance_is_somebody_else(void **state)
+{
+    struct fixture *f = *state;
+    int takes;
+
+    open_a(f);
+    takes = f->a.takes[5];
+    testkit_pg_run(&f->db, "UPDATE partition_owner SET epoch = epoch + 1, process = 'other' "
+                           "WHERE partition = 5");
+    f->a.refuse_turns = 1; /* fails before it could learn of it, and would take it again */
+    (void)snprintf(f->a.own_id, sizeof(f->a.own_id), "%s", station_id(5, 1).text);
+    ledger_want_turn(f->a.ledger);
+    until(f, is_fatal_or_fenced);
+    assert_int_equal(f->a.takes[5], takes);
+    assert_int_equal(f->a.fatal, 0);
 }
 
 static bool is_taking_in_an_open_turn(void *ctx)
@@ -554,7 +583,7 @@ static void l8_a_turn_that_fails_while_its_partitions_come_back_loses_none(void 
     with.session_timeout_ms = INT64_C(4) * SESSION_MS; /* the lock is waited for half as long */
     assert_int_equal(tally_open(&f->a, f->loop, &with, NULL), 0);
     until(f, is_a_live);
-    testkit_pg_run(&f->db, "BEGIN; UPDATE partition_owner SET epoch = epoch + 1, owner = 'tally-2' "
+    testkit_pg_run(&f->db, "BEGIN; UPDATE partition_owner SET epoch = epoch + 1, process = 'other' "
                            "WHERE partition = 5");
     send_round(f, 1);
     until(f, is_locked_out);
@@ -607,6 +636,51 @@ static void l9_a_turn_holds_at_most_500_events(void **state)
     assert_true(f->a.turn_events <= LEDGER_EVENTS_MAX);
     assert_true(f->a.turn_events > LEDGER_EVENTS_MAX / 2);
     assert_int_equal(f->a.limit_hits, 0);
+}
+
+static bool has_committed(void *ctx)
+{
+    struct fixture *f = ctx;
+
+    return f->a.committed >= f->want;
+}
+
+static void a_turn_that_stages_nothing_is_committed_too(void **state)
+{
+    struct fixture *f = *state;
+
+    open_a(f);
+    f->want = f->a.committed + 1;
+    f->a.touches = 1;
+    ledger_want_turn(f->a.ledger);
+    until(f, has_committed);
+    assert_int_equal(f->a.failed, 0);
+}
+
+static bool is_dry(void *ctx)
+{
+    return ledger_relay_is_dry(((struct fixture *)ctx)->a.ledger);
+}
+
+/* The owner before us was waiting for deliveries, and took their rows away as we began to read. */
+static void l3_rows_that_the_owner_before_deletes_are_not_waited_for(void **state)
+{
+    struct fixture *f = *state;
+    struct ledger_stream *stream;
+    int takes;
+
+    open_a(f);
+    send_round(f, 1);
+    check_all(f);
+    takes = tally_takes(&f->a);
+    stream = ledger_stream_find(f->a.ledger, TOPIC_BLAST_EVENTS, 0);
+    assert_int_equal(stream->next, 3);
+    ledger_relay_open(stream, 3, 1);
+    ledger_relay_run(f->a.ledger);
+    until(f, is_dry);
+    assert_int_equal(tally_takes(&f->a), takes);
+    send_round(f, 1);
+    check_all(f);
 }
 
 /* ---- O1, dead letters, bounds, reading within a turn, draining ---- */
@@ -760,8 +834,11 @@ int main(void)
         SERVER_TEST(l8_an_idle_owner_learns_from_its_heartbeat_that_it_is_none),
         SERVER_TEST(l8_whoever_is_fenced_and_not_revoked_asks_for_a_new_assignment),
         SERVER_TEST(l8_a_turn_that_fails_while_its_partitions_come_back_loses_none),
+        SERVER_TEST(l8_another_process_of_the_instance_is_somebody_else),
         SERVER_TEST(l8_s8_two_instances_share_and_state_outlives_a_revoke),
         SERVER_TEST(l9_a_turn_holds_at_most_500_events),
+        SERVER_TEST(l3_rows_that_the_owner_before_deletes_are_not_waited_for),
+        SERVER_TEST(a_turn_that_stages_nothing_is_committed_too),
         SERVER_TEST(o1_a_repeated_command_gets_the_first_answer),
         SERVER_TEST(a_record_that_cannot_be_read_is_a_dead_letter_and_the_next_goes_on),
         SERVER_TEST(an_event_of_a_newer_schema_stops_its_partition_and_nothing_else),

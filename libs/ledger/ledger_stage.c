@@ -66,9 +66,16 @@ size_t ledger_room(const struct ledger_tx *tx)
                : LEDGER_EVENTS_MAX - tx->n_events;
 }
 
+bool ledger_may_touch(const struct ledger_tx *tx, int partition)
+{
+    return tx->ledger->parts[partition].phase == LEDGER_LIVE &&
+           (tx->pg == NULL || (tx->locked & (1U << partition)) != 0);
+}
+
 void ledger_touch(struct ledger_tx *tx, int partition)
 {
     assert(partition >= 0 && partition < LEDGER_PARTITIONS);
+    assert(tx->pg == NULL || (tx->locked & (1U << partition)) != 0);
     assert(tx->stage == LEDGER_STAGE_DECIDE && tx->depth > 0);
     tx->touched |= 1U << partition;
 }

@@ -278,6 +278,10 @@ static void on_turn(struct ledger_tx *tx, void *ctx)
 
         count_up(tx, tally, tally->own_id, count_now(tally, turn, tally->own_id));
     }
+    if (tally->touches > 0) {
+        tally->touches--;
+        ledger_touch(tx, 0);
+    }
     if (tally->refuse_turns > 0) {
         tally->refuse_turns--;
         (void)ledger_sql(tx, bus_partition(tally->own_id), "SELECT 1 / 0");

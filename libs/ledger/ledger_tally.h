@@ -32,6 +32,7 @@ struct tally {
     /* knobs, to be set before something happens */
     int events_per_command; /* 0: one */
     int refuse_turns;       /* so many turns stage a statement that cannot work */
+    int touches;            /* so many turns touch partition 0 and stage nothing */
     bool asks;              /* reads the row within the transaction, not from memory */
     int64_t own_events;     /* to be said without a record; the turn takes them down */
     char own_id[UUID_TEXT_MAX];

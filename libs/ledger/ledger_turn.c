@@ -121,8 +121,44 @@ static void answer_again(struct ledger_tx *tx, const struct ledger_entry *entry)
     ledger_stage_answer(tx, &answer);
 }
 
+static const char *text_at(const void *data, int offset)
+{
+    const char *text = NULL;
+
+    if (offset >= 0) {
+        memcpy(&text, (const char *)data + offset, sizeof(text));
+    }
+    return text;
+}
+
+/* What is logged from here on is about the record of @entry. */
+static void set_context(struct ledger_tx *tx, const struct ledger_entry *entry)
+{
+    const struct ledger_fields *at = &tx->ledger->inputs[entry->slot->input].at;
+    const void *data = entry->record.data;
+    const struct {
+        const char *name;
+        const char *text;
+    } fields[] = {{"command_id", text_at(data, at->command_id)},
+                  {"event_id", text_at(data, at->event_id)},
+                  {"correlation_id", text_at(data, at->correlation_id)}};
+    size_t n = 0;
+
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]) && n < LEDGER_CONTEXT_FIELDS; i++) {
+        if (fields[i].text != NULL) {
+            tx->context[n++] = LOG_STR(fields[i].name, fields[i].text);
+        }
+    }
+    tx->context[n] = (struct log_field){0};
+    log_context(tx->context);
+    log_debug("record taken", LOG_STR("topic", topics[entry->record.topic].name),
+              LOG_INT("partition", entry->record.partition),
+              LOG_INT("offset", entry->record.offset));
+}
+
 const struct ledger_record *ledger_next(struct ledger_tx *tx)
 {
+    log_context(NULL);
     assert(tx->stage == LEDGER_STAGE_DECIDE && tx->depth > 0);
     while (tx->n_taken < tx->n_entries && ledger_room(tx) >= LEDGER_RECORD_ROOM) {
         struct ledger_entry *entry = &tx->entries[tx->n_taken++];
@@ -136,6 +172,7 @@ const struct ledger_record *ledger_next(struct ledger_tx *tx)
         }
         switch (entry->kind) {
         case LEDGER_ENTRY_GIVE:
+            set_context(tx, entry);
             return &entry->record;
         case LEDGER_ENTRY_DEAD:
             ledger_stage_dead(tx, entry, entry->reason);
@@ -189,6 +226,7 @@ static void decide(struct ledger_tx *tx)
     tx->depth++;
     ledger->handlers.on_turn(tx, ledger->handlers.ctx);
     tx->depth--;
+    log_context(NULL);
     if (!ledger->is_closed) {
         finish_deciding(tx);
     }
@@ -301,6 +339,15 @@ void ledger_turn_start(struct ledger *ledger)
 
 /* ---- the transaction ---- */
 
+/* A turn that touched a partition and staged nothing has the fence alone. */
+static void commit_if_done(struct ledger_tx *tx)
+{
+    if (tx->unanswered == 0 && tx->stage == LEDGER_STAGE_END) {
+        crash_point(tx->ledger->service, "before.commit");
+        pg_tx_commit(tx->pg);
+    }
+}
+
 void ledger_turn_on_fence(const struct pg_rows *rows, const struct err *err, void *ctx)
 {
     struct ledger_tx *tx = ctx;
@@ -317,6 +364,7 @@ void ledger_turn_on_fence(const struct pg_rows *rows, const struct err *err, voi
         }
     }
     if ((tx->locked & ~ours) == 0) {
+        commit_if_done(tx);
         return;
     }
     for (int p = 0; p < LEDGER_PARTITIONS; p++) {
@@ -334,10 +382,7 @@ void ledger_turn_on_answer(const struct pg_rows *rows, const struct err *err, vo
     (void)rows;
     (void)err;
     tx->unanswered--;
-    if (tx->unanswered == 0 && tx->stage == LEDGER_STAGE_END) {
-        crash_point(tx->ledger->service, "before.commit");
-        pg_tx_commit(tx->pg);
-    }
+    commit_if_done(tx);
 }
 
 static void count_turn(struct ledger_tx *tx)

@@ -5,7 +5,8 @@ CREATE TABLE partition_owner (
     grp       text        NOT NULL,
     partition int         NOT NULL,
     epoch     bigint      NOT NULL,
-    owner     text        NOT NULL,
+    owner     text        NOT NULL, -- instance id
+    process   text        NOT NULL, -- that of the owner's which took it: no other may go on with it
     taken_at  timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (grp, partition)
 ) WITH (fillfactor = 50);

@@ -65,6 +65,9 @@ static void take_session(struct turn *turn, const struct ledger_record *record)
         turn_decision(turn, account, &decision, &cause);
     }
     said.sequence = turn_state(account)->sequence;
+    log_info("command decided", LOG_STR("session", command->session_uuid),
+             LOG_STR("kind", command->command_type),
+             LOG_STR("verdict", verdict_code(said.verdict)));
     answer(turn, record->partition, &said, command->reply_to);
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "base/metric.h"
 #include "bus/bus_codec.h"
 #include "domain/answer.h"
@@ -33,6 +34,8 @@ static void answer(struct turn *turn, const struct run *run, const struct blast_
                           .sequence = run->state.sequence};
     struct buf json = {0};
 
+    log_info("command decided", LOG_STR("blast", command->aggregate_id),
+             LOG_STR("kind", command->command_type), LOG_STR("verdict", verdict_code(verdict)));
     answer_to_json(&said, &json);
     ledger_verdict(turn->tx, turn->record != NULL ? turn->record->partition : run->partition,
                    command->command_id, command->reply_to, buf_text(&json));

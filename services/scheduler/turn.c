@@ -101,11 +101,14 @@ static bool see_accounts(struct turn *turn)
     static const struct blast_observation saw = {.kind = BLAST_SAW_ACCOUNT};
     struct run *run;
 
-    while (turn_has_room(turn) && (run = run_see_take(turn->scheduler)) != NULL) {
-        if (ledger_is_live(turn->scheduler->ledger, run->partition)) {
+    for (size_t n = turn->scheduler->to_see.n; n > 0 && turn_has_room(turn); n--) {
+        run = run_see_take(turn->scheduler);
+        if (ledger_may_touch(turn->tx, run->partition)) {
             run->sees_account = false;
             turn_touch(turn, run);
             turn_observe(turn, run, &saw);
+        } else if (ledger_is_live(turn->scheduler->ledger, run->partition)) {
+            run_see(run); /* the next turn may */
         }
     }
     return turn->scheduler->to_see.first == NULL;
@@ -171,16 +174,20 @@ static void serve_ready(struct turn *turn)
     while (n_runs-- > 0 && turn_has_room(turn)) {
         struct run *run = run_ready_take(scheduler);
 
-        if (ledger_is_live(scheduler->ledger, run->partition)) {
+        if (ledger_may_touch(turn->tx, run->partition)) {
             serve(turn, run);
+        } else if (ledger_is_live(scheduler->ledger, run->partition)) {
+            run_ready(run); /* the next turn may */
         }
     }
     n_accounts = scheduler->ready_accounts.n;
     while (n_accounts-- > 0 && turn_has_room(turn)) {
         struct account *account = account_ready_take(scheduler);
 
-        if (ledger_is_live(scheduler->ledger, account->partition)) {
+        if (ledger_may_touch(turn->tx, account->partition)) {
             handover_run(turn, account);
+        } else if (ledger_is_live(scheduler->ledger, account->partition)) {
+            account_ready(account);
         }
     }
 }

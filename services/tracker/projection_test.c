@@ -470,7 +470,7 @@ static void a_copy_filled_from_the_log_is_equal_and_takes_the_place(void **state
     fold_all(f);
     (void)rows_of_all(f, &before);
     testkit_pg_run(
-        &f->db, "INSERT INTO proj.partition_owner VALUES ('tracker', 0, 4, 'tracker-1');"
+        &f->db, "INSERT INTO proj.partition_owner VALUES ('tracker', 0, 4, 'tracker-1', 'p');"
                 "INSERT INTO proj.input_offset VALUES ('tracker', 'wa.blast.events.v1', 0, 10, 9)");
     testkit_pg_run(&f->db,
                    "SET client_min_messages = warning; SET ROLE tracker; SELECT "
@@ -494,7 +494,7 @@ static void a_copy_filled_from_the_log_is_equal_and_takes_the_place(void **state
     testkit_pg_run(
         &f->db,
         "INSERT INTO proj_next.input_offset VALUES ('rebuild', 'wa.blast.events.v1', 0, 11, 10);"
-        "INSERT INTO proj_next.partition_owner VALUES ('rebuild', 0, 1, 'tracker-1')");
+        "INSERT INTO proj_next.partition_owner VALUES ('rebuild', 0, 1, 'tracker-1', 'p')");
     expect(f, "SELECT proj_tools.distance('tracker', 'rebuild')", "(0,1)");
     expect(f, "SELECT proj_tools.swap('tracker', 'rebuild')", "t");
     testkit_pg_run(&f->db, "SELECT proj_tools.drop_old()");

@@ -10,6 +10,10 @@
 
 struct err;
 
+/* Whether crash_setup would take @at: a point's name and, after "@", how often it is passed first.
+ * -ERR_INVALID: no such form. */
+NODISCARD int crash_check(const char *at, struct err *err);
+
 /* Where to end: "connector.before.commit", or with "@3" behind it the third time that the point is
  * passed (KENTONGAN_CRASH_AT). NULL or "" for nowhere, as before the first call. Say it before
  * other threads start. -ERR_INVALID: no such form. */

@@ -16,6 +16,7 @@
     X(TIMEOUT, RETRY, "timed out before anything was sent")          \
     X(CLOSED, RETRY, "the other side closed")                        \
     X(EXTERNAL, RETRY, "a library or peer failed")                   \
+    X(SYSTEM, RETRY, "the machine refused")                          \
     X(UNCERTAIN, CHECK, "may or may not have happened")
 
 /* CHECK is for writes that may have happened: look before repeating. */

@@ -143,3 +143,12 @@ void cache_url_done(struct cache_url *url)
     free(url->password);
     *url = (struct cache_url){0};
 }
+
+int cache_url_check(const char *text, struct err *err)
+{
+    struct cache_url url = {0};
+    int rc = cache_url_parse(text, &url, err);
+
+    cache_url_done(&url);
+    return rc;
+}

@@ -16,9 +16,9 @@ struct cache_url { /* owned strings */
 };
 
 /* redis://[[user]:password@]host[:port][/database] or unix:/path; user and password may hold %xx.
- * Fills
- * @out (cache_url_done). -ERR_INVALID: anything else; the text never holds the password. */
+ * Fills *@out (cache_url_done). -ERR_INVALID: anything else; the text never holds the password. */
 NODISCARD int cache_url_parse(const char *text, struct cache_url *out, struct err *err);
-void cache_url_done(struct cache_url *url); /* wipes the password */
+NODISCARD int cache_url_check(const char *text, struct err *err); /* its verdict alone */
+void cache_url_done(struct cache_url *url);                       /* wipes the password */
 
 #endif

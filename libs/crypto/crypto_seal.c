@@ -50,6 +50,15 @@ int crypto_keyring_parse(const char *text, struct crypto_keyring *out, struct er
     return rc;
 }
 
+int crypto_keyring_check(const char *text, struct err *err)
+{
+    struct crypto_keyring ring = {0};
+    int rc = crypto_keyring_parse(text, &ring, err);
+
+    crypto_keyring_wipe(&ring);
+    return rc;
+}
+
 void crypto_keyring_wipe(struct crypto_keyring *ring)
 {
     mem_wipe(ring, sizeof(*ring));

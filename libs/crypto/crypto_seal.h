@@ -35,6 +35,7 @@ struct crypto_keyring {
 /* Parse "hex64[,hex64...]": the current master key, then retired ones. -ERR_INVALID names the
  * place, never the text. */
 NODISCARD int crypto_keyring_parse(const char *text, struct crypto_keyring *out, struct err *err);
+NODISCARD int crypto_keyring_check(const char *text, struct err *err); /* its verdict alone */
 void crypto_keyring_wipe(struct crypto_keyring *ring);
 
 /* Append @plain sealed for @owner under the current key to @out. */

@@ -81,7 +81,7 @@ struct http_options {
     const char *cors_origin;    /* for Access-Control-Allow-Origin; NULL or "": no CORS */
 };
 
-/* Serve. Borrows @app until http_server_stop. Gives *@out. -ERR_EXTERNAL: the port is taken. */
+/* Serve. Borrows @app until http_server_stop. Gives *@out. -ERR_SYSTEM: the port is taken. */
 NODISCARD int http_server_start(const struct http_options *options, const struct http_app *app,
                                 struct http_server **out, struct err *err);
 int http_server_port(const struct http_server *server);

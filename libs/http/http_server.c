@@ -307,8 +307,7 @@ static int start_civetweb(struct http_server *server, struct err *err)
     (void)mg_init_library(MG_FEATURES_DEFAULT);
     server->mg = mg_start(&callbacks, server, options);
     if (server->mg == NULL) {
-        return err_set(err, ERR_EXTERNAL, "cannot listen on %s (taken, or not ours to use)",
-                       address);
+        return err_set(err, ERR_SYSTEM, "cannot listen on %s (taken, or not ours to use)", address);
     }
     return 0;
 }
@@ -345,7 +344,7 @@ int http_server_start(const struct http_options *options, const struct http_app 
     if (pthread_create(&server->watch, NULL, http_watch_run, server) != 0) {
         mg_stop(server->mg);
         server_free(server);
-        return err_set(err, ERR_EXTERNAL, "no thread to watch connections");
+        return err_set(err, ERR_SYSTEM, "no thread to watch connections");
     }
     *out = server;
     return 0;

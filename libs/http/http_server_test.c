@@ -450,7 +450,7 @@ static void a_taken_port_is_an_error(void **state)
     struct err err = {0};
 
     (void)state;
-    assert_int_equal(http_server_start(&options, &app, &second, &err), -ERR_EXTERNAL);
+    assert_int_equal(http_server_start(&options, &app, &second, &err), -ERR_SYSTEM);
     assert_non_null(strstr(err.text, "cannot listen on 127.0.0.1:"));
 }
 

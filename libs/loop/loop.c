@@ -30,7 +30,7 @@ int loop_check_uv(int rc, const char *what, struct err *err)
     if (rc >= 0) {
         return 0;
     }
-    return err_set(err, ERR_EXTERNAL, "%s: %s", what, uv_strerror_r(rc, text, sizeof(text)));
+    return err_set(err, ERR_SYSTEM, "%s: %s", what, uv_strerror_r(rc, text, sizeof(text)));
 }
 
 /* ---- deferred calls ---- */

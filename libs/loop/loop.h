@@ -17,7 +17,7 @@ struct loop;
 struct loop_fd;
 struct uv_loop_s;
 
-/* Gives *@out (loop_free). -ERR_EXTERNAL when the system has no descriptors left. */
+/* Gives *@out (loop_free). -ERR_SYSTEM when the system has no descriptors left. */
 NODISCARD int loop_new(struct loop **out, struct err *err);
 
 /* Waits for loop_work under way, runs what is deferred, ends all that is left of the loop's own and
@@ -89,7 +89,7 @@ enum { LOOP_READ = 1, LOOP_WRITE = 2 };
 typedef void loop_fd_cb(struct loop_fd *fd, unsigned events, void *ctx);
 
 /* Watch @fd (non-blocking; the caller's, who closes it after loop_fd_close) for nothing yet. Gives
- * *@out. -ERR_EXTERNAL when it cannot be watched (a plain file, or watched already). */
+ * *@out. -ERR_SYSTEM when it cannot be watched (a plain file, or watched already). */
 NODISCARD int loop_fd_new(struct loop *loop, int fd, loop_fd_cb *fn, void *ctx,
                           struct loop_fd **out, struct err *err);
 void loop_fd_want(struct loop_fd *fd, unsigned events); /* level-triggered; 0 pauses */

@@ -39,7 +39,7 @@ struct loop {
     size_t n_working; /* loop_work under way */
 };
 
-/* -ERR_EXTERNAL with libuv's text for a negative @rc, 0 otherwise. */
+/* -ERR_SYSTEM with libuv's text for a negative @rc, 0 otherwise. */
 int loop_check_uv(int rc, const char *what, struct err *err);
 
 void loop_timers_init(struct loop *loop);

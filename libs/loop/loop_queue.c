@@ -45,7 +45,7 @@ int loop_wake_new(struct loop *loop, loop_wake_cb *fn, void *ctx, struct loop_wa
     *wake = (struct loop_wake){.loop = loop, .fn = fn, .ctx = ctx};
     wake->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (wake->fd < 0) {
-        rc = err_set(err, ERR_EXTERNAL, "eventfd: errno %d", errno);
+        rc = err_set(err, ERR_SYSTEM, "eventfd: errno %d", errno);
         goto out;
     }
     rc = loop_fd_new(loop, wake->fd, on_event, wake, &wake->watch, err);

@@ -18,7 +18,7 @@ struct loop;
 struct loop_wake;
 typedef void loop_wake_cb(void *ctx);
 
-/* Gives *@out (loop_wake_close). -ERR_EXTERNAL when the system has no descriptors left. */
+/* Gives *@out (loop_wake_close). -ERR_SYSTEM when the system has no descriptors left. */
 NODISCARD int loop_wake_new(struct loop *loop, loop_wake_cb *fn, void *ctx, struct loop_wake **out,
                             struct err *err);
 void loop_wake_signal(struct loop_wake *wake); /* any thread, also from signal handlers */

@@ -56,6 +56,13 @@ static int set_text(const struct svc_config_entry *e, const char *text, void *co
         return err_set(err, ERR_INVALID, "%s is \"%.40s\", want one of: %s", e->name, text,
                        e->choices);
     }
+    if (e->check != NULL && n > 0) {
+        int rc = e->check(text, err);
+
+        if (rc < 0) {
+            return err_wrap(err, rc, "%s", e->name);
+        }
+    }
     *to = mem_strdup(text);
     return 0;
 }
@@ -360,6 +367,17 @@ int svc_config_load(const struct svc_config_table *table, int argc, char **argv,
     const struct svc_config_source source = {argc, argv, environ, stdout};
 
     return svc_config_load_from(table, &source, config, err);
+}
+
+int svc_check_file(const char *path, struct err *err)
+{
+    FILE *file = fopen(path, "re");
+
+    if (file == NULL) {
+        return err_set(err, ERR_INVALID, "%.200s cannot be read", path);
+    }
+    (void)fclose(file);
+    return 0;
 }
 
 void svc_config_done(const struct svc_config_table *table, void *config)

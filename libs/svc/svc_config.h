@@ -2,7 +2,7 @@
  *
  *     struct config { struct svc_common common; int64_t port; const char *secret; };
  *     static const struct svc_config_entry entries[] = {
- *         SVC_COMMON(struct config, common),
+ *         SVC_COMMON(struct config, common, cache_url_check),
  *         SVC_INT(struct config, port, "PORT", "8080", 1, 65535, "port of the API"),
  *         SVC_TEXT(struct config, secret, "JWT_SECRET", NULL, "signs tokens", .min = 16,
  * SVC_SECRET),
@@ -26,6 +26,7 @@
 #include <stdio.h>
 
 #include "base/attr.h"
+#include "base/crash.h"
 
 struct buf;
 struct err;
@@ -57,6 +58,10 @@ struct svc_range {
     int64_t max;
 };
 
+/* What bounds and choices cannot say of a text. -ERR_INVALID says what is wrong, never the text of
+ * a secret; the name of the variable is put before it. */
+typedef int svc_check_fn(const char *text, struct err *err);
+
 struct svc_config_entry {
     const char *name;
     const char *fallback; /* NULL: must be set; "" for a text or key: may be empty */
@@ -64,6 +69,7 @@ struct svc_config_entry {
     int64_t max;          /* text: 0 stands for SVC_CONFIG_TEXT_MAX */
     const char *choices;  /* text: "debug info warn error", or NULL for any */
     const char *doc;      /* one line */
+    svc_check_fn *check;  /* of a text that is not empty, or NULL */
     size_t offset;
     enum svc_config_kind kind;
     enum svc_config_mask mask;
@@ -85,7 +91,7 @@ struct svc_config_table {
         .name = (env), .kind = (of_kind), .fallback = (def), .doc = (docs), \
         .offset = offsetof(type, member), __VA_ARGS__                       \
     }
-/* The dots take more of the entry: .min, .max, .choices, SVC_SECRET. */
+/* The dots take more of the entry: .min, .max, .choices, .check, SVC_SECRET. */
 #define SVC_TEXT(type, member, env, def, docs, ...) \
     SVC_ENTRY(type, member, env, SVC_CONFIG_TEXT, def, docs, __VA_ARGS__)
 #define SVC_INT(type, member, env, def, lowest, highest, docs) \
@@ -125,7 +131,8 @@ struct svc_common {
 };
 
 /* NOLINTBEGIN(bugprone-macro-parentheses): a member cannot stand in parentheses */
-#define SVC_COMMON(type, m)                                                                        \
+/* @check_redis is a svc_check_fn: what a Redis URL is, libs/cache knows. */
+#define SVC_COMMON(type, m, check_redis)                                                           \
     SVC_TEXT(type, m.db_host, "DB_HOST", "localhost", "PostgreSQL host, or a socket's folder",     \
              .min = 1),                                                                            \
         SVC_INT(type, m.db_port, "DB_PORT", "5432", 1, 65535, "PostgreSQL port"),                  \
@@ -139,7 +146,7 @@ struct svc_common {
         SVC_INT(type, m.kafka_session_timeout_ms, "KAFKA_SESSION_TIMEOUT_MS", "10000", 1000,       \
                 600000, "a consumer unheard for so long loses its partitions"),                    \
         SVC_TEXT(type, m.redis_url, "REDIS_URL", "redis://localhost:6379", "Redis",                \
-                 .mask = SVC_MASK_USERINFO, .min = 1),                                             \
+                 .mask = SVC_MASK_USERINFO, .min = 1, .check = (check_redis)),                     \
         SVC_TEXT(type, m.instance_id, "INSTANCE_ID", "",                                           \
                  "name of this process among its kind; empty: <service>-1", .max = 64),            \
         SVC_INT(type, m.health_port, "HEALTH_PORT", "0", 0, 65535,                                 \
@@ -150,7 +157,7 @@ struct svc_common {
         SVC_INT(type, m.drain_timeout_ms, "DRAIN_TIMEOUT_MS", "10000", 100, 600000,                \
                 "after SIGTERM, the longest wait for work to finish"),                             \
         SVC_TEXT(type, m.crash_at, "KENTONGAN_CRASH_AT", "", "for tests: end at this named point", \
-                 .max = 96)
+                 .max = 96, .check = crash_check)
 /* NOLINTEND(bugprone-macro-parentheses) */
 
 /* ---- calls ---- */
@@ -171,6 +178,9 @@ struct svc_config_source {
 NODISCARD int svc_config_load_from(const struct svc_config_table *table,
                                    const struct svc_config_source *source, void *config,
                                    struct err *err);
+
+/* A svc_check_fn: a file that can be read. */
+int svc_check_file(const char *path, struct err *err);
 
 void svc_config_done(const struct svc_config_table *table, void *config); /* wipes secrets */
 

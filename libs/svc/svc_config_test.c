@@ -18,8 +18,13 @@ struct config {
     bool rebuild;
 };
 
+static int check_redis(const char *text, struct err *err)
+{
+    return strncmp(text, "redis://", 8) == 0 ? 0 : err_set(err, ERR_INVALID, "no redis:// in it");
+}
+
 static const struct svc_config_entry entries[] = {
-    SVC_COMMON(struct config, common),
+    SVC_COMMON(struct config, common, check_redis),
     SVC_INT(struct config, port, "PORT", "8080", 1, 65535, "port of the API"),
     SVC_TEXT(struct config, jwt_secret, "JWT_SECRET", NULL, "signs tokens", .min = 16, SVC_SECRET),
     SVC_KEY(struct config, key, "CREDENTIALS_KEY", "", "seals credentials"),

@@ -14,6 +14,7 @@ static int status_of(int code)
     case ERR_FENCED:
         return SVC_EXIT_FENCED;
     case ERR_LIMIT:
+    case ERR_SYSTEM:
         return SVC_EXIT_SYSTEM;
     case ERR_TIMEOUT:
     case ERR_CLOSED:

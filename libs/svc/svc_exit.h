@@ -7,7 +7,7 @@ struct err;
 /* name, status, meaning (README prints this table) */
 #define SVC_EXIT_LIST(X)                                                                \
     X(OK, 0, "ended as asked, all work finished or parked")                             \
-    X(UNAVAILABLE, 69, "Kafka, PostgreSQL or Redis did not answer at start")            \
+    X(UNAVAILABLE, 69, "Kafka, PostgreSQL or Redis did not answer ingress at start")    \
     X(SOFTWARE, 70, "an assumption of the program does not hold")                       \
     X(SYSTEM, 71, "the machine refused: port taken, no memory, no descriptors")         \
     X(DRAIN_TIMEOUT, 75, "ended by the drain deadline or a second signal; start again") \

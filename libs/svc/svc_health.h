@@ -23,7 +23,7 @@ struct svc_health;
 /* Beats on @loop, on whose thread this is called. Gives the object (svc_health_free). */
 struct svc_health *svc_health_new(struct loop *loop);
 
-/* Serve the three paths on 127.0.0.1:@port (0: any free one). -ERR_EXTERNAL: the port is taken. */
+/* Serve the three paths on 127.0.0.1:@port (0: any free one). -ERR_SYSTEM: the port is taken. */
 NODISCARD int svc_health_listen(struct svc_health *health, int port, struct err *err);
 int svc_health_port(const struct svc_health *health); /* where it listens; 0: it does not */
 

@@ -51,6 +51,10 @@ struct ws_client_config {
     size_t message_max;       /* 0: WS_MESSAGE_MAX */
 };
 
+/* Whether @text is a ws:// or wss:// URL that ws_connect can use. -ERR_INVALID says what is wrong.
+ */
+NODISCARD int ws_url_check(const char *text, struct err *err);
+
 /* Begin to connect. Borrows @config for the call. Gives *@out (ws_close).
  *   -ERR_INVALID  the url is none of ours, or wss without tls */
 NODISCARD int ws_connect(struct loop *loop, const struct ws_client_config *config,
@@ -91,7 +95,7 @@ struct ws_server_config {
 
 /* Listen. Borrows @config for the call. Gives *@out (ws_server_close).
  *   -ERR_INVALID   not an address
- *   -ERR_EXTERNAL  the port is taken or may not be used */
+ *   -ERR_SYSTEM  the port is taken or may not be used */
 NODISCARD int ws_server_new(struct loop *loop, const struct ws_server_config *config,
                             ws_accept_cb *fn, void *ctx, struct ws_server **out, struct err *err);
 uint16_t ws_server_port(const struct ws_server *server);

@@ -127,6 +127,13 @@ static int parse_url(const char *text, struct url *url, struct err *err)
     return 0;
 }
 
+int ws_url_check(const char *text, struct err *err)
+{
+    struct url url = {0};
+
+    return parse_url(text, &url, err);
+}
+
 /* ---- connect: one address after another ---- */
 
 static void try_next(struct ws *ws, const struct err *last);

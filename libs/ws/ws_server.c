@@ -181,7 +181,7 @@ static int listen_at(const char *address, uint16_t port, int *out_fd, uint16_t *
     }
     if (fd < 0 || bind(fd, &at.any, n) != 0 || listen(fd, BACKLOG) != 0 ||
         getsockname(fd, &at.any, &n) != 0) {
-        int rc = err_set(err, ERR_EXTERNAL, "listening on %s port %u: %s", address, (unsigned)port,
+        int rc = err_set(err, ERR_SYSTEM, "listening on %s port %u: %s", address, (unsigned)port,
                          errno == EADDRINUSE ? "it is taken" : "not possible");
 
         if (fd >= 0) {

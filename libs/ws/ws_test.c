@@ -570,8 +570,7 @@ static void a_taken_port_is_a_clear_error(void **state)
 
     serve(rig, false);
     config.port = ws_server_port(rig->server);
-    assert_int_equal(ws_server_new(rig->loop, &config, on_accept, rig, &second, &err),
-                     -ERR_EXTERNAL);
+    assert_int_equal(ws_server_new(rig->loop, &config, on_accept, rig, &second, &err), -ERR_SYSTEM);
     assert_non_null(strstr(err.text, "taken"));
     config.address = "localhost";
     assert_int_equal(ws_server_new(rig->loop, &config, on_accept, rig, &second, &err),

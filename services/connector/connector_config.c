@@ -1,22 +1,41 @@
 #include "connector/connector_config.h"
 
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/text.h"
+#include "cache/cache_url.h"
+#include "crypto/crypto_seal.h"
+#include "ws/ws.h"
+
 /* WhatsApp's own; the sandbox's replace them in demo and tests. */
 #define WHATSAPP_URL      "wss://web.whatsapp.com/ws/chat"
 #define WHATSAPP_ROOT_KEY "142375574d0a587166aae71ebe516437c4a28b73e3695c6ce1f7f9545da8ee6b"
 
 #define S                 struct connector_config
 
+static int check_root_key(const char *text, struct err *err)
+{
+    struct buf key = {0};
+    bool is_good = text_unhex(&key, text, strlen(text)) == 0;
+
+    buf_done(&key);
+    return is_good ? 0 : err_set(err, ERR_INVALID, "it is not 64 hex digits");
+}
+
 static const struct svc_config_entry entries[] = {
-    SVC_COMMON(S, common),
+    SVC_COMMON(S, common, cache_url_check),
     SVC_TEXT(S, credentials_key, "CREDENTIALS_KEY", NULL,
              "master key of stored credentials, 64 hex digits; retired keys after commas",
-             .min = 64, SVC_SECRET),
+             .min = 64, .check = crypto_keyring_check, SVC_SECRET),
     SVC_TEXT(S, server_url, "WHATSAPP_SERVER_API", WHATSAPP_URL, "websocket URL of WhatsApp",
-             .min = 1),
+             .min = 1, .check = ws_url_check),
     SVC_TEXT(S, root_key, "WHATSAPP_ROOT_KEY", WHATSAPP_ROOT_KEY,
-             "public key that signs its Noise certificates, 64 hex digits", .min = 64, .max = 64),
+             "public key that signs its Noise certificates, 64 hex digits", .min = 64, .max = 64,
+             .check = check_root_key),
     SVC_TEXT(S, ca_file, "WHATSAPP_CA_FILE", "",
-             "certificates to trust for TLS; empty: the machine's own", .min = 0),
+             "certificates to trust for TLS; empty: the machine's own", .check = svc_check_file),
     SVC_INT(S, send_window, "SEND_WINDOW", "64", 1, 1000,
             "messages of a session that are prepared and not yet acked"),
     SVC_INT(S, ack_timeout_ms, "ACK_TIMEOUT_MS", "20000", 1000, 600000,

@@ -288,8 +288,7 @@ static void on_fatal(const struct err *err, void *ctx)
 {
     struct connector *connector = ctx;
 
-    log_error("cannot go on", LOG_STR("why", err->text));
-    connector->exit_status = SVC_EXIT_FENCED;
+    connector->exit_status = svc_die("connector", err);
     loop_stop(connector->loop);
 }
 

@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "cache/cache_url.h"
+#include "crypto/crypto_seal.h"
 
 #define TEXT(m, env, def, doc, ...)    SVC_TEXT(struct config, m, env, def, doc, __VA_ARGS__)
 #define INT(m, env, def, low, hi, doc) SVC_INT(struct config, m, env, def, low, hi, doc)
@@ -26,7 +28,7 @@ static const struct svc_config_entry entries[] = {
          .max = 256, SVC_SECRET),
     TEXT(api_key, "API_KEY", "", "a preset API key of the first user", .max = 256, SVC_SECRET),
     TEXT(webhook_key, "WEBHOOK_KEY", "", "64 hex digits, then retired keys; seals webhook secrets",
-         .max = 1024, SVC_SECRET),
+         .max = 1024, .check = crypto_keyring_check, SVC_SECRET),
     INT(api_rate_per_min, "API_RATE_PER_MIN", "600", 0, 10000000,
         "requests of one user or key; 0: no limit"),
     INT(login_rate_per_min, "LOGIN_RATE_PER_MIN", "60", 0, 1000000,
@@ -41,7 +43,7 @@ static const struct svc_config_entry entries[] = {
               "messageDelay of blasts that name none"),
     SVC_RANGE(struct config, contact_delay_ms, "BLAST_CONTACT_DELAY_MS", "2000-5000", 0, 86400000,
               "contactDelay of blasts that name none"),
-    SVC_COMMON(struct config, common),
+    SVC_COMMON(struct config, common, cache_url_check),
 };
 
 static int check(const void *of, struct err *err)

@@ -111,7 +111,7 @@ static int write_file(const struct app *app, const char *name, struct bytes byte
         (void)close(fd);
     }
     if (!ok || rename(beside, path) != 0) {
-        return err_set(err, ERR_EXTERNAL, "cannot write %s: errno %d", path, errno);
+        return err_set(err, ERR_SYSTEM, "cannot write %s: errno %d", path, errno);
     }
     return 0;
 }
@@ -123,7 +123,7 @@ static int load_seed(const struct app *app, uint8_t seed[CRYPTO_KEY], struct err
     int rc = 0;
 
     if (mkdir(app->config.state_dir, 0755) != 0 && errno != EEXIST) {
-        return err_set(err, ERR_EXTERNAL, "cannot make %s: errno %d", app->config.state_dir, errno);
+        return err_set(err, ERR_SYSTEM, "cannot make %s: errno %d", app->config.state_dir, errno);
     }
     if (read_file(app, "seed", &file) && file.n == CRYPTO_KEY) {
         memcpy(seed, file.p, CRYPTO_KEY);

@@ -21,7 +21,7 @@ struct sandbox_admin_config {
 };
 
 /* Serve. Handlers run on threads of the server, what they do to the world on @loop. Borrows all of
- * @config until sandbox_admin_close. -ERR_EXTERNAL: the port is taken. */
+ * @config until sandbox_admin_close. -ERR_SYSTEM: the port is taken. */
 NODISCARD int sandbox_admin_new(struct loop *loop, const struct sandbox_admin_config *config,
                                 struct sandbox_admin **out, struct err *err);
 int sandbox_admin_port(const struct sandbox_admin *admin);

@@ -19,7 +19,7 @@ struct sandbox_net_config {
     int64_t (*clock)(void);   /* unix time in ms; NULL: the machine's */
 };
 
-/* Listen. Borrows @world until sandbox_net_close. Gives *@out. -ERR_EXTERNAL: the port is taken. */
+/* Listen. Borrows @world until sandbox_net_close. Gives *@out. -ERR_SYSTEM: the port is taken. */
 NODISCARD int sandbox_net_new(struct loop *loop, struct sandbox_world *world,
                               const struct sandbox_net_config *config, struct sandbox_net **out,
                               struct err *err);

@@ -42,5 +42,5 @@ int timezone_read(const char *name, struct zone **out, struct err *err)
                     : zone_parse((struct bytes){file, n}, out, err);
     }
     free(file);
-    return rc < 0 ? err_wrap(err, rc, "BLAST_TIMEZONE") : 0;
+    return rc;
 }

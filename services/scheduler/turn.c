@@ -286,8 +286,7 @@ static void on_fatal(const struct err *err, void *ctx)
 {
     struct scheduler *scheduler = ctx;
 
-    log_error("cannot go on", LOG_STR("why", err->text));
-    scheduler->exit_status = SVC_EXIT_FENCED;
+    scheduler->exit_status = svc_die("scheduler", err);
     loop_stop(scheduler->loop);
 }
 

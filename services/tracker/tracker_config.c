@@ -2,11 +2,12 @@
 
 #include "base/err.h"
 #include "bus/bus_key.h"
+#include "cache/cache_url.h"
 
 #define S struct tracker_config
 
 static const struct svc_config_entry entries[] = {
-    SVC_COMMON(S, common),
+    SVC_COMMON(S, common, cache_url_check),
     SVC_TEXT(S, topic_prefix, "KAFKA_TOPIC_PREFIX", "",
              "before the names of all topics and groups, so that installations can share a Kafka",
              .max = BUS_TOPIC_PREFIX_MAX - 1),

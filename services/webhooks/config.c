@@ -1,16 +1,29 @@
 #include "webhooks/config.h"
 
+#include "base/err.h"
+#include "cache/cache_url.h"
+#include "crypto/crypto_seal.h"
+#include "webhooks/net.h"
+
 #define S struct config
 
+static int check_nets(const char *text, struct err *err)
+{
+    struct net_allowed nets;
+
+    return net_allowed_parse(text, &nets, err);
+}
+
 static const struct svc_config_entry entries[] = {
-    SVC_COMMON(S, common),
+    SVC_COMMON(S, common, cache_url_check),
     SVC_TEXT(S, webhook_key, "WEBHOOK_KEY", NULL,
              "opens webhook secrets, 64 hex digits; retired keys after commas", .min = 64,
-             SVC_SECRET),
+             .check = crypto_keyring_check, SVC_SECRET),
     SVC_TEXT(S, allow_nets, "WEBHOOK_ALLOW_NETS", "",
-             "private networks where subscribers may be: 10.1.0.0/16,127.0.0.1", .min = 0),
+             "private networks where subscribers may be: 10.1.0.0/16,127.0.0.1",
+             .check = check_nets),
     SVC_TEXT(S, ca_file, "WEBHOOK_CA_FILE", "",
-             "certificates to trust for https; empty: the machine's own", .min = 0),
+             "certificates to trust for https; empty: the machine's own", .check = svc_check_file),
     SVC_INT(S, timeout_ms, "WEBHOOK_TIMEOUT_MS", "10000", 100, 60000,
             "longest time of one attempt"),
     SVC_INT(S, queue_max, "WEBHOOK_QUEUE_MAX", "10000", 1, 1000000,

@@ -152,7 +152,7 @@ class Process(unittest.TestCase):
     def test_a_start_that_cannot_be_says_why(self):
         port = self.sandbox.address.split(":")[1]
         status, said = self.start_with(SANDBOX_WS_PORT=port, SANDBOX_STATE_DIR=self.sandbox.folder + "/other")
-        self.assertEqual(status, 69)
+        self.assertEqual(status, 71)
         self.assertIn("it is taken", said)
         status, said = self.start_with(SANDBOX_WS_PORT="http")
         self.assertEqual(status, 78)

@@ -1,5 +1,6 @@
 """A session from log-in to texts in both directions, over the public interfaces."""
 
+import json
 import pathlib
 import sys
 import unittest
@@ -17,7 +18,7 @@ class Sessions(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.stack = cls.enterClassContext(Stack("sessions", BUILD))
-        cls.stack.up(settings=SETTINGS)
+        cls.stack.up(settings=SETTINGS | {"LOG_LEVEL": "debug"})
         cls.driver = Driver(cls.stack)
 
     def test_a_wrong_password_and_a_missing_token_are_refused(self):
@@ -34,6 +35,27 @@ class Sessions(unittest.TestCase):
         listed = {session["id"]: session for session in self.driver.get("/api/sessions")}
         self.assertEqual(listed[made["id"]]["webhook_url"], "http://127.0.0.1:9/hook")
         self.assertEqual(self.driver.session(made["id"]), listed[made["id"]])
+
+    def test_one_command_can_be_followed_through_every_log(self):
+        made = self.driver.create_session(name="Followed", webhook_url="http://127.0.0.1:9/hook")
+        uuid = self.stack.sql(f"select uuid from proj.sessions where session_key = '{made['id']}'")[0][0]
+        asked = [
+            line for line in self.log("ingress-1") if line["message"] == "command" and line["aggregate"] == uuid
+        ]
+        self.assertEqual([line["outcome"] for line in asked], ["ok"])
+        command = asked[0]["command_id"]
+        decided = [line for line in self.log("connector-1") if line.get("command_id") == command]
+        self.assertIn(("command decided", "OK"), [(line["message"], line.get("verdict")) for line in decided])
+        for service in ("connector", "tracker", "scheduler", "webhooks"):
+            wait_until(
+                lambda name=f"{service}-1": [line for line in self.log(name) if line.get("correlation_id") == command],
+                30,
+                f"command {command} in the log of {service}",
+            )
+
+    def log(self, instance: str) -> list[dict]:
+        lines = (self.stack.state / "log" / f"{instance}.log").read_text().splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
 
     def test_two_sessions_of_one_key_are_refused(self):
         self.driver.create_session(id="only-once")

@@ -1,17 +1,17 @@
 #include "webhooks/config.h"
 
 #include "base/err.h"
+#include "base/net.h"
 #include "cache/cache_url.h"
 #include "crypto/crypto_seal.h"
-#include "webhooks/net.h"
 
 #define S struct config
 
 static int check_nets(const char *text, struct err *err)
 {
-    struct net_allowed nets;
+    struct net_blocks nets;
 
-    return net_allowed_parse(text, &nets, err);
+    return net_blocks_parse(text, &nets, err);
 }
 
 static const struct svc_config_entry entries[] = {

@@ -22,7 +22,7 @@ static int open_poster(struct webhooks *webhooks, struct err *err)
         .timeout_ms = config->timeout_ms,
         .ca_file = config->ca_file[0] == '\0' ? NULL : config->ca_file,
     };
-    int rc = net_allowed_parse(config->allow_nets, &options.allowed, err);
+    int rc = net_blocks_parse(config->allow_nets, &options.allowed, err);
 
     if (rc < 0) {
         return err_wrap(err, rc, "WEBHOOK_ALLOW_NETS");

@@ -15,6 +15,7 @@
 #include "base/crash.h"
 #include "base/err.h"
 #include "loop/loop.h"
+#include "webhooks/net.h"
 
 enum { CONNECT_MS = 5000, KEPT_CONNECTIONS = 64, HOST_MAX = 300 };
 
@@ -86,7 +87,7 @@ static void hosts_remove(struct host **hosts, struct host *host)
 struct poster {
     struct loop *loop;
     CURLM *multi;
-    struct net_allowed allowed;
+    struct net_blocks allowed;
     int64_t timeout_ms;
     char *ca_file;
     struct loop_timer timer;

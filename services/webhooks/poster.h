@@ -12,7 +12,7 @@
 
 #include "base/attr.h"
 #include "base/mem.h"
-#include "webhooks/net.h"
+#include "base/net.h"
 
 struct err;
 struct loop;
@@ -27,7 +27,7 @@ enum {
 };
 
 struct poster_options {
-    struct net_allowed allowed;
+    struct net_blocks allowed;
     int64_t timeout_ms;  /* of a whole POST */
     const char *ca_file; /* to trust for https; NULL: the machine's own */
 };

@@ -185,7 +185,7 @@ static void desk_open(struct desk *desk, const char *allowed, int64_t timeout_ms
     struct poster_options options = {.timeout_ms = timeout_ms};
 
     memset(desk, 0, sizeof(*desk));
-    assert_int_equal(net_allowed_parse(allowed, &options.allowed, NULL), 0);
+    assert_int_equal(net_blocks_parse(allowed, &options.allowed, NULL), 0);
     assert_int_equal(loop_new(&desk->loop, NULL), 0);
     assert_int_equal(poster_new(desk->loop, &options, &desk->poster, NULL), 0);
     desk->server = server_new();

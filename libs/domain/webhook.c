@@ -35,11 +35,14 @@ bool webhook_is_settled(enum webhook_state state)
     return state == WEBHOOK_DELIVERED || state == WEBHOOK_DEAD;
 }
 
-int64_t webhook_delay_ms(int32_t attempt, uint32_t random)
+int64_t webhook_delay_ms(int32_t attempt, int64_t asked_s, uint32_t random)
 {
     int32_t last = WEBHOOK_ATTEMPTS_MAX - 1;
     int64_t delay = delays_ms[attempt < 1 ? 0 : (attempt > last ? last : attempt) - 1];
+    int64_t longest_s = delays_ms[last - 1] / 1000;
+    int64_t asked_ms = (asked_s < longest_s ? asked_s : longest_s) * 1000;
 
+    delay = asked_ms > delay ? asked_ms : delay;
     return delay + delay * (random % 1000) / 10000;
 }
 
@@ -66,6 +69,17 @@ static void dead(const struct webhook *webhook, const struct webhook_input *inpu
         (struct webhook_dead){.attempt = attempts, .reason = reason};
 }
 
+/* Retry-After counts where HTTP says that it is about load: Too Many Requests, Service Unavailable.
+ */
+static int64_t time_asked_s(const struct webhook_input *input)
+{
+    bool is_busy = input->http_status == 429 || input->http_status == 503;
+
+    return input->kind == WEBHOOK_IN_ANSWERED && is_busy && input->retry_after_s > 0
+               ? input->retry_after_s
+               : 0;
+}
+
 static void attempt_failed(const struct webhook *webhook, const struct webhook_input *input,
                            struct webhook_decision *out)
 {
@@ -83,7 +97,8 @@ static void attempt_failed(const struct webhook *webhook, const struct webhook_i
             .has_http_status = answered,
             .http_status = answered ? input->http_status : 0,
             .error = error,
-            .next_at = input->now_ms + webhook_delay_ms(attempt, input->random),
+            .next_at =
+                input->now_ms + webhook_delay_ms(attempt, time_asked_s(input), input->random),
         };
 }
 

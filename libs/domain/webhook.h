@@ -54,10 +54,11 @@ enum webhook_input_kind {
 struct webhook_input {
     enum webhook_input_kind kind;
     int64_t now_ms;
-    int32_t http_status; /* ANSWERED */
-    const char *error;   /* NO_ANSWER, DROPPED; also of an answer that is not 2xx (may be NULL) */
-    const char *event;   /* MATCHED: its name, such as "Message" */
-    uint32_t random;     /* any number: adds up to a tenth to a delay */
+    int32_t http_status;   /* ANSWERED */
+    const char *error;     /* NO_ANSWER, DROPPED; also of an answer that is not 2xx (may be NULL) */
+    const char *event;     /* MATCHED: its name, such as "Message" */
+    int64_t retry_after_s; /* ANSWERED: the wait that the answer asks for; 0: none */
+    uint32_t random;       /* any number: adds up to a tenth to a delay */
 };
 
 /* At most one event, with kind, payload, sequence and occurred_at; texts are borrowed from the
@@ -74,8 +75,9 @@ void webhook_evolve(struct webhook *webhook, const struct webhook_event *event);
 /* DELIVERED or DEAD: the next delivery of the session may go. */
 bool webhook_is_settled(enum webhook_state state);
 
-/* After attempt 1, 2, ...: 1, 5, 30, 120, 600 s plus up to a tenth. */
-int64_t webhook_delay_ms(int32_t attempt, uint32_t random);
+/* After attempt 1, 2, ...: 1, 5, 30, 120, 600 s, or @asked_s where that is more, but at most 600 s;
+ * plus up to a tenth. */
+int64_t webhook_delay_ms(int32_t attempt, int64_t asked_s, uint32_t random);
 
 const char *webhook_state_name(enum webhook_state state);
 bool webhook_state_parse(const char *name, enum webhook_state *out);

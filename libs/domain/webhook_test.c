@@ -90,9 +90,54 @@ static void six_attempts_with_growing_delays_then_parked(void **state)
     webhook_evolve(&webhook, &made.event);
     assert_true(webhook_is_settled(webhook.state));
     for (uint32_t random = 0; random < 3000; random += 11) {
-        int64_t delay = webhook_delay_ms(5, random);
+        int64_t delay = webhook_delay_ms(5, 0, random);
 
         assert_true(delay >= 600000 && delay < 660000);
+    }
+}
+
+static void a_subscriber_may_ask_for_more_time_within_the_longest_delay(void **state)
+{
+    static const struct {
+        enum webhook_input_kind kind;
+        int32_t http_status;
+        int32_t attempts; /* made before */
+        int64_t asked_s;
+        int64_t wait_ms;
+    } cases[] = {
+        {WEBHOOK_IN_ANSWERED, 429, 0, 7, 7000},
+        {WEBHOOK_IN_ANSWERED, 503, 0, 7, 7000},
+        {WEBHOOK_IN_ANSWERED, 429, 3, 121, 121000},
+        {WEBHOOK_IN_ANSWERED, 429, 3, 119, 120000}, /* never less than the delay */
+        {WEBHOOK_IN_ANSWERED, 503, 1, 600, 600000},
+        {WEBHOOK_IN_ANSWERED, 503, 1, 601, 600000},
+        {WEBHOOK_IN_ANSWERED, 503, 4, INT64_MAX, 600000},
+        {WEBHOOK_IN_ANSWERED, 503, 0, 0, 1000},
+        {WEBHOOK_IN_ANSWERED, 503, 0, -7, 1000},
+        {WEBHOOK_IN_ANSWERED, 503, 0, INT64_MIN, 1000},
+        {WEBHOOK_IN_ANSWERED, 500, 0, 7, 1000}, /* only of 429 and 503 */
+        {WEBHOOK_IN_ANSWERED, 302, 0, 7, 1000},
+        {WEBHOOK_IN_ANSWERED, 410, 0, 7, 1000},
+        {WEBHOOK_IN_NO_ANSWER, 0, 0, 7, 1000},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct webhook webhook = {.state = WEBHOOK_RETRYING, .attempts = cases[i].attempts};
+        struct webhook_input input = {.kind = cases[i].kind,
+                                      .now_ms = 50,
+                                      .http_status = cases[i].http_status,
+                                      .retry_after_s = cases[i].asked_s};
+        struct webhook_decision made;
+
+        webhook_decide(&webhook, &input, &made);
+        assert_int_equal(made.event.kind, WEBHOOK_EVENT_ATTEMPT_FAILED);
+        assert_int_equal(made.event.as.attempt_failed.next_at, 50 + cases[i].wait_ms);
+    }
+    for (uint32_t random = 0; random < 3000; random += 11) { /* never earlier than asked */
+        int64_t delay = webhook_delay_ms(1, 20, random);
+
+        assert_true(delay >= 20000 && delay < 22000);
     }
 }
 
@@ -101,6 +146,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_input_in_every_state),
         cmocka_unit_test(six_attempts_with_growing_delays_then_parked),
+        cmocka_unit_test(a_subscriber_may_ask_for_more_time_within_the_longest_delay),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -165,6 +165,7 @@ static void settle(struct ledger_tx *tx, struct endpoint *endpoint)
         .kind = endpoint->status != 0 ? WEBHOOK_IN_ANSWERED : WEBHOOK_IN_NO_ANSWER,
         .http_status = endpoint->status,
         .error = error,
+        .retry_after_s = endpoint->retry_after_s,
     };
 
     endpoint->has_result = false;

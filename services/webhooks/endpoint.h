@@ -41,7 +41,8 @@ struct endpoint {
     bool is_asking;    /* in webhooks.asking */
     bool is_touched;   /* by the open turn: nothing is begun before its end */
     int partition;
-    int status; /* of the result */
+    int status;            /* of the result */
+    int64_t retry_after_s; /* of the result */
     uint32_t subscribe;
     int64_t user_id;
     char *session_key;

@@ -335,6 +335,15 @@ static const char *explain(const struct post *post, CURLcode code, int status)
     return post->why[0] != '\0' ? post->why : curl_easy_strerror(code);
 }
 
+/* Seconds from now, whether the header has a number or a date; a date of the past is now. */
+static int64_t retry_after_s(CURL *curl)
+{
+    curl_off_t asked = 0;
+
+    (void)curl_easy_getinfo(curl, CURLINFO_RETRY_AFTER, &asked);
+    return asked > 0 ? asked : 0;
+}
+
 static void end(struct post *post, CURLcode code)
 {
     struct post_result result = {.took_ms = clock_mono_ms() - post->began_ms};
@@ -346,6 +355,7 @@ static void end(struct post *post, CURLcode code)
     (void)curl_easy_getinfo(post->curl, CURLINFO_RESPONSE_CODE, &status);
     if (code == CURLE_OK || post->answer_bytes > POSTER_ANSWER_MAX) {
         result.status = (int)status;
+        result.retry_after_s = retry_after_s(post->curl);
     }
     if (result.status < 200 || result.status > 299) {
         (void)snprintf(error, sizeof(error), "%s", explain(post, code, result.status));

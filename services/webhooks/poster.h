@@ -29,7 +29,7 @@ enum {
 struct poster_options {
     struct net_blocks allowed;
     int64_t timeout_ms;  /* of a whole POST */
-    const char *ca_file; /* to trust for https; NULL: the machine's own */
+    const char *ca_file; /* to trust for https beside the machine's own; NULL: none */
 };
 
 /* Gives *@out (poster_close). -ERR_EXTERNAL: libcurl cannot start. */
@@ -44,9 +44,10 @@ struct post_request {
 };
 
 struct post_result {
-    int status;        /* HTTP status; 0: no answer */
-    const char *error; /* for people, without the URL; NULL when status is 2xx */
-    int64_t took_ms;   /* from the first byte of connecting, not from standing in line */
+    int status;            /* HTTP status; 0: no answer */
+    const char *error;     /* for people, without the URL; NULL when status is 2xx */
+    int64_t retry_after_s; /* the wait that the answer asks for (Retry-After); 0: none */
+    int64_t took_ms;       /* from the first byte of connecting, not from standing in line */
 };
 
 /* @result is borrowed for the call. The post is gone. */

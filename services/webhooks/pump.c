@@ -32,6 +32,7 @@ static void on_posted(const struct post_result *result, void *ctx)
     endpoint->post = NULL;
     endpoint->has_result = true;
     endpoint->status = result->status;
+    endpoint->retry_after_s = result->retry_after_s;
     (void)snprintf(endpoint->error, sizeof(endpoint->error), "%s",
                    result->error == NULL ? "" : result->error);
     metric_observe_us(webhooks->metrics.seconds, result->took_ms * 1000);

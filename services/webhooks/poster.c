@@ -16,11 +16,12 @@
 #include "base/err.h"
 #include "loop/loop.h"
 #include "webhooks/net.h"
+#include "webhooks/url.h"
 
-enum { CONNECT_MS = 5000, KEPT_CONNECTIONS = 64, HOST_MAX = 300 };
+enum { CONNECT_MS = 5000, KEPT_CONNECTIONS = 64, ERROR_MAX = CURL_ERROR_SIZE + 64 };
 
 struct host {
-    char name[HOST_MAX]; /* host and port */
+    char name[URL_PLACE_MAX]; /* host and port */
     unsigned running;
     struct post *line; /* those that wait, the oldest first */
     UT_hash_handle hh;
@@ -229,7 +230,8 @@ static void set_up(struct post *post)
     (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_answer);
     (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, post);
     (void)curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, post->why);
-    if (post->poster->ca_file != NULL) {
+    if (post->poster->ca_file !=
+        NULL) { /* the machine's own are trusted too: CURLOPT_CAPATH stays */
         (void)curl_easy_setopt(curl, CURLOPT_CAINFO, post->poster->ca_file);
     }
 }
@@ -315,24 +317,35 @@ static void leave(struct post *post)
 
 /* ---- ends ---- */
 
-static const char *explain(const struct post *post, CURLcode code, int status)
+static const char *why_no_answer(const struct post *post, CURLcode code)
 {
     if (post->is_address_closed) {
         return "its address is private or reserved";
     }
-    if (status >= 300 && status < 400) {
-        return "redirects are not followed";
-    }
-    if (status != 0) {
-        return "the answer is not 2xx";
-    }
-    if (code == CURLE_OPERATION_TIMEDOUT) {
+    switch (code) {
+    case CURLE_OPERATION_TIMEDOUT:
         return "no answer in time";
-    }
-    if (code == CURLE_COULDNT_RESOLVE_HOST) {
+    case CURLE_COULDNT_RESOLVE_HOST:
         return "its host has no address";
+    case CURLE_LOGIN_DENIED: /* DISALLOW_USERNAME_IN_URL */
+        return "its URL holds a login";
+    default:
+        return post->why[0] != '\0' ? post->why : curl_easy_strerror(code);
     }
-    return post->why[0] != '\0' ? post->why : curl_easy_strerror(code);
+}
+
+/* What people read of a post that did not arrive. */
+static void explain(const struct post *post, CURLcode code, int status, char out[ERROR_MAX])
+{
+    if (status >= 300 && status < 400) {
+        (void)snprintf(out, ERROR_MAX, "redirects are not followed");
+    } else if (status != 0) {
+        (void)snprintf(out, ERROR_MAX, "the answer is not 2xx");
+    } else if (code == CURLE_PEER_FAILED_VERIFICATION) {
+        (void)snprintf(out, ERROR_MAX, "its certificate is refused: %s", why_no_answer(post, code));
+    } else {
+        (void)snprintf(out, ERROR_MAX, "%s", why_no_answer(post, code));
+    }
 }
 
 /* Seconds from now, whether the header has a number or a date; a date of the past is now. */
@@ -349,7 +362,7 @@ static void end(struct post *post, CURLcode code)
     struct post_result result = {.took_ms = clock_mono_ms() - post->began_ms};
     post_done_cb *fn = post->fn;
     void *ctx = post->ctx;
-    char error[CURL_ERROR_SIZE];
+    char error[ERROR_MAX];
     long status = 0;
 
     (void)curl_easy_getinfo(post->curl, CURLINFO_RESPONSE_CODE, &status);
@@ -358,7 +371,7 @@ static void end(struct post *post, CURLcode code)
         result.retry_after_s = retry_after_s(post->curl);
     }
     if (result.status < 200 || result.status > 299) {
-        (void)snprintf(error, sizeof(error), "%s", explain(post, code, result.status));
+        explain(post, code, result.status, error);
         result.error = error;
     }
     crash_point("webhooks", "after.post");
@@ -403,30 +416,6 @@ static void tell_unreadable(void *ctx)
 
 /* ---- the way in ---- */
 
-/* "host:port" of an http or https URL, lower case; false when it is none. */
-static bool read_host(const char *url, char out[HOST_MAX])
-{
-    CURLU *parts = curl_url();
-    char *host = NULL;
-    char *port = NULL;
-    char *scheme = NULL;
-    bool is_good = curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
-                   curl_url_get(parts, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
-                   (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0) &&
-                   curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
-                   curl_url_get(parts, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK &&
-                   snprintf(out, HOST_MAX, "%s:%s", host, port) < HOST_MAX;
-
-    for (char *c = out; is_good && *c != '\0'; c++) {
-        *c = (char)(*c >= 'A' && *c <= 'Z' ? *c - 'A' + 'a' : *c);
-    }
-    curl_free(host);
-    curl_free(port);
-    curl_free(scheme);
-    curl_url_cleanup(parts);
-    return is_good;
-}
-
 static struct host *find_or_make_host(struct poster *poster, const char *name)
 {
     struct host *host = hosts_find(poster->hosts, name);
@@ -443,7 +432,7 @@ struct post *post_start(struct poster *poster, const struct post_request *reques
                         void *ctx)
 {
     struct post *post = mem_new0(sizeof(*post));
-    char name[HOST_MAX];
+    char name[URL_PLACE_MAX];
 
     post->poster = poster;
     post->fn = fn;
@@ -454,7 +443,7 @@ struct post *post_start(struct poster *poster, const struct post_request *reques
     for (size_t i = 0; request->headers[i] != NULL; i++) {
         post->headers = curl_slist_append(post->headers, request->headers[i]);
     }
-    if (!read_host(request->url, name)) {
+    if (!url_place(request->url, name)) {
         line_add(&poster->unreadable, post);
         loop_defer(poster->loop, tell_unreadable, poster);
         return post;

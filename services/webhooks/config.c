@@ -4,6 +4,7 @@
 #include "base/net.h"
 #include "cache/cache_url.h"
 #include "crypto/crypto_seal.h"
+#include "ws/ws_tls.h"
 
 #define S struct config
 
@@ -12,6 +13,16 @@ static int check_nets(const char *text, struct err *err)
     struct net_blocks nets;
 
     return net_blocks_parse(text, &nets, err);
+}
+
+/* libcurl would tell at the first delivery, and at every one. */
+static int check_ca_file(const char *path, struct err *err)
+{
+    struct ws_tls *tls = NULL;
+    int rc = ws_tls_client_new(path, &tls, err);
+
+    ws_tls_free(&tls);
+    return rc;
 }
 
 static const struct svc_config_entry entries[] = {
@@ -23,7 +34,8 @@ static const struct svc_config_entry entries[] = {
              "private networks where subscribers may be: 10.1.0.0/16,127.0.0.1",
              .check = check_nets),
     SVC_TEXT(S, ca_file, "WEBHOOK_CA_FILE", "",
-             "certificates to trust for https; empty: the machine's own", .check = svc_check_file),
+             "certificates (PEM) to trust for https beside the machine's own; empty: none",
+             .check = check_ca_file),
     SVC_INT(S, timeout_ms, "WEBHOOK_TIMEOUT_MS", "10000", 100, 60000,
             "longest time of one attempt"),
     SVC_INT(S, queue_max, "WEBHOOK_QUEUE_MAX", "10000", 1, 1000000,

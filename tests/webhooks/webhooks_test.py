@@ -1,183 +1,20 @@
-"""The service webhooks alone, against real servers: this program writes the events and is the subscriber."""
+"""What a subscriber gets, when, how often, and in which order."""
 
 import base64
-import contextlib
+import email.utils
 import hashlib
 import hmac
-import http.server
 import json
-import os
-import pathlib
-import sys
-import threading
 import time
 import unittest
 import uuid
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
-from cryptography.hazmat.primitives import hashes  # noqa: E402
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: E402
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF  # noqa: E402
-from log import Log, by_aggregate  # noqa: E402
-from log_writer import Writer, partition_of  # noqa: E402
-from stack import TOP, Stack, wait_until  # noqa: E402
+from kit import SECRET, Case, Session, Subscriber, wait_until
 
-BUILD = sys.argv.pop() if len(sys.argv) > 1 else TOP / "build" / "asan"
-SESSIONS, MESSAGES, WEBHOOKS = "wa.session.events.v1", "wa.message.events.v1", "wa.webhook.events.v1"
-SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+PER_HOST = 4  # POSTER_PER_HOST of services/webhooks/poster.h
 
 
-def seal(key: bytes, owner: str, label: str, plain: bytes) -> bytes:
-    """As libs/crypto/crypto_seal.h."""
-    derived = HKDF(hashes.SHA256(), 32, b"\0" * 32, owner.encode()).derive(key)
-    nonce = os.urandom(12)
-    return b"\1" + hashlib.sha256(key).digest()[:4] + nonce + AESGCM(derived).encrypt(nonce, plain, label.encode())
-
-
-class Subscriber:
-    """Keeps every POST; answers as `script` says for the path, then 200. 0 stands for: never answer."""
-
-    def __init__(self):
-        self.posts: list[dict] = []
-        self.script: dict[str, list[int]] = {}
-        self.lock = threading.Lock()
-        self.ended = threading.Event()
-        outer = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                with outer.lock:
-                    answers = outer.script.get(self.path, [])
-                    status = answers.pop(0) if answers else 200
-                    outer.posts.append({"path": self.path, "headers": dict(self.headers), "body": body,
-                                        "status": status, "at": time.monotonic()})
-                if status == 0:
-                    outer.ended.wait(60)
-                    self.close_connection = True
-                    return
-                self.send_response(status)
-                self.send_header("Content-Length", "2")
-                self.end_headers()
-                self.wfile.write(b"OK")
-
-            def handle(self):
-                with contextlib.suppress(ConnectionError):  # cut by a crash
-                    super().handle()
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.port = self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
-
-    def at(self, path: str) -> list[dict]:
-        with self.lock:
-            return [post for post in self.posts if post["path"] == path]
-
-    def close(self):
-        self.ended.set()
-        self.server.shutdown()
-        self.server.server_close()
-
-
-class Session:
-    """One session: its events are written here."""
-
-    def __init__(self, test: "Webhooks", path: str, subscribe=("All",), create=True):
-        self.test, self.path = test, path
-        self.uuid, self.key = str(uuid.uuid4()), f"key-{path.strip('/')}"
-        self.subscribe = list(subscribe)
-        if create:
-            self.create()
-
-    @property
-    def envelope(self) -> dict:
-        return {"session_key": self.key, "user_id": 7}
-
-    def create(self):
-        self.told("created", {
-            "id": 1, "name": "n", "position": 1, "phone": None, "webhook_url": self.url, "token_enc": b"t",
-            "webhook_secret_enc": seal(self.test.webhook_key, self.uuid, "webhook_secret", SECRET.encode()),
-            "subscribe": self.subscribe})
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.test.subscriber.port}{self.path}"
-
-    def told(self, member: str, payload: dict) -> dict:
-        return self.test.writer.event(SESSIONS, self.uuid, self.uuid, member, payload, **self.envelope)
-
-    def message(self, member: str, payload: dict, message: str | None = None) -> dict:
-        return self.test.writer.event(MESSAGES, self.uuid, message or str(uuid.uuid4()), member, payload,
-                                      session_uuid=self.uuid, state_before="", **self.envelope)
-
-    def received(self, text: str) -> dict:
-        return self.message("received", {
-            "wa_message_id": "3EB0" + text, "from": "6281@s.whatsapp.net", "to": "6282@s.whatsapp.net",
-            "kind": "text", "text": text, "timestamp": 1643723400})
-
-    def posts(self, n: int, seconds: float = 20) -> list[dict]:
-        return wait_until(lambda: (got := self.test.subscriber.at(self.path)) and len(got) >= n and got, seconds,
-                          f"{n} posts to {self.path}, got {len(self.test.subscriber.at(self.path))}")
-
-    def texts(self, posts: list[dict]) -> list[str]:
-        return [json.loads(post["body"])["message"]["message"] for post in posts]
-
-    def deliveries(self) -> dict[str, list[dict]]:
-        """The events of its deliveries, by delivery id, in the order of the log."""
-        own = [e for e in Log(self.test.brokers).events(WEBHOOKS) if e.value["session_uuid"] == self.uuid]
-        self.test.assertTrue(all(e.partition == partition_of(self.uuid) for e in own))
-        return {delivery: [e.value for e in events] for delivery, events in by_aggregate(own).items()}
-
-    def left(self) -> list[list[str]]:
-        """Its deliveries that are not done."""
-        return self.test.stack.sql("select state, event from webhooks.delivery where state <> 'DEAD' "
-                                   f"and session_uuid = '{self.uuid}'")
-
-    def ends(self, n: int) -> list[list[str]]:
-        """Waits until n deliveries have ended; their event types."""
-        def ended():
-            kinds = [[e["event_type"] for e in events] for events in self.deliveries().values()]
-            return len([k for k in kinds if k[-1] in ("WebhookDelivered", "WebhookDead")]) >= n and kinds
-        return wait_until(ended, 30, f"{n} ends of deliveries to {self.path}: {self.deliveries()}", every=0.3)
-
-
-class Webhooks(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.stack = cls.enterClassContext(Stack("webhooks", BUILD))
-        cls.stack.ctl("start")
-        cls.stack.run("deploy/lib/migrate")
-        cls.brokers = f"127.0.0.1:{cls.stack.port('kafka')}"
-        cls.stack.run(str((cls.stack.build / "libs/bus/kentongan-topics").relative_to(TOP))
-                      if cls.stack.build.is_relative_to(TOP) else str(cls.stack.build / "libs/bus/kentongan-topics"),
-                      env={"KAFKA_BROKERS": cls.brokers})
-        cls.webhook_key = bytes.fromhex((cls.stack.state / "secrets" / "webhook_key").read_text().strip())
-        cls.writer = Writer(cls.brokers)
-        cls.subscriber = Subscriber()
-        cls.addClassCleanup(cls.subscriber.close)
-
-    def start(self, *settings: str, instance: str = "webhooks-1", allow: str = "127.0.0.0/8", check=True):
-        extra = [word for pair in (f"WEBHOOK_ALLOW_NETS={allow}", "KAFKA_SESSION_TIMEOUT_MS=3000",
-                                   "WEBHOOK_TIMEOUT_MS=1500", *settings) for word in ("--env", pair)]
-        self.stack.ctl("start", *extra, instance, check=check)
-
-    def stop(self):
-        self.stack.ctl("stop", "webhooks-1", "webhooks-2")
-
-    def setUp(self):
-        self.addCleanup(self.forget)
-
-    def forget(self):
-        """The next test begins without retries of this one."""
-        self.stop()
-        self.stack.sql("delete from webhooks.delivery")
-
+class Webhooks(Case):
     def test_a_message_arrives_signed_and_as_the_contract_says(self):
         self.start()
         session = Session(self, "/hello")
@@ -222,54 +59,74 @@ class Webhooks(unittest.TestCase):
                                    "WebhookDelivered"])
         self.assertEqual(len(session.posts(42)), 42)
 
-    def test_a_slow_subscriber_holds_up_nobody_else(self):
-        self.start()
-        slow, quick = Session(self, "/slow"), Session(self, "/quick")
-        self.subscriber.script["/slow"] = [0, 0, 0]
-        slow.received("a")
-        slow.posts(1)
+    def test_slow_subscribers_hold_up_nobody_else(self):
+        self.start("WEBHOOK_TIMEOUT_MS=60000")  # so that no time-out of theirs helps
+        crowd = Subscriber()
+        self.addCleanup(crowd.close)
+        slow = [Session(self, f"/slow{n}", subscriber=crowd) for n in range(12)]
+        quick = [Session(self, f"/quick{n}") for n in range(3)]
+        for session in slow:
+            crowd.script[session.path] = [0] * 9
+            session.received("a")
+        wait_until(lambda: len(crowd.posts) == PER_HOST, 20, "as many posts as one host may have")
         for n in range(10):
-            quick.received(str(n))
-        posts = quick.posts(10, 10)
-        self.assertEqual(quick.texts(posts), [str(n) for n in range(10)])
-        self.assertEqual(len(self.subscriber.at("/slow")), 1)
-        failed = wait_until(lambda: [e for es in slow.deliveries().values() for e in es if e["attempt_failed"]], 20,
-                            "the time-out")
-        self.assertEqual(failed[0]["attempt_failed"]["error"], "no answer in time")
-        self.assertIsNone(failed[0]["attempt_failed"]["http_status"])
+            for session in quick:
+                session.received(str(n))
+        for session in quick:
+            self.assertEqual(session.texts(session.posts(10)), [str(n) for n in range(10)])
+            session.ends(10)
+        self.assertEqual(len(crowd.posts), PER_HOST)
+        self.assertEqual({k for s in slow for es in s.deliveries().values() for k in [es[-1]["event_type"]]},
+                         {"WebhookQueued"})
 
-    def test_what_was_posted_and_not_kept_is_posted_again_under_the_same_id(self):
-        self.start("KENTONGAN_CRASH_AT=webhooks.after.post")
-        session = Session(self, "/again")
-        session.received("x")
-        session.posts(1)
-        wait_until(lambda: self.stack.ctl("check", "webhooks-1", check=False).returncode != 0, 20, "the crash")
+    def test_a_session_that_waits_for_a_retry_holds_up_no_other_of_its_subscriber(self):
         self.start()
-        first, second = session.posts(2, 30)[:2]
-        self.assertEqual(first["headers"]["webhook-id"], second["headers"]["webhook-id"])
-        self.assertEqual(second["headers"]["X-Webhook-Attempt"], "1")
-        self.assertEqual(session.ends(1), [["WebhookQueued", "WebhookDelivered"]])
+        waiting, going = Session(self, "/waiting"), Session(self, "/going")
+        self.subscriber.script["/waiting"] = [(503, {"Retry-After": "600"})]
+        for text in ("a", "b"):
+            waiting.received(text)
+        waiting.failures(1)
+        for n in range(5):
+            going.received(str(n))
+        self.assertEqual(going.texts(going.posts(5)), [str(n) for n in range(5)])
+        going.ends(5)
+        self.assertEqual(waiting.texts(waiting.posts(1)), ["a"])  # and b stands behind it
 
-    def test_nothing_is_lost_whatever_the_point_of_a_crash(self):
-        session = Session(self, "/crash")
-        sent = 0
-        for point in ("before.commit", "after.commit@2", "before.publish", "after.publish", "after.delete",
-                      "before.post"):
-            self.start(f"KENTONGAN_CRASH_AT=webhooks.{point}", check=False)  # it may crash before it is ready
-            for _ in range(3):
-                session.received(str(sent))
-                sent += 1
-            wait_until(lambda: self.stack.ctl("check", "webhooks-1", check=False).returncode != 0, 30,
-                       f"the crash at {point}")
+    def test_no_answer_in_time_is_a_failed_attempt(self):
         self.start()
-        ends = session.ends(sent)
-        self.assertEqual(len(ends), sent)
-        self.assertTrue(all(k[0] == "WebhookQueued" and k[-1] == "WebhookDelivered" for k in ends), ends)
-        seen = []  # repeats are allowed, another order is not
-        for text in session.texts(session.posts(sent)):
-            if text not in seen:
-                seen.append(text)
-        self.assertEqual(seen, [str(n) for n in range(sent)])
+        session = Session(self, "/mute")
+        self.subscriber.script["/mute"] = [0]
+        session.received("a")
+        failed, = session.failures(1)
+        self.assertEqual(failed["error"], "no answer in time")
+        self.assertIsNone(failed["http_status"])
+        self.assertEqual(session.texts(session.posts(2)), ["a", "a"])
+        self.assertEqual(session.ends(1), [["WebhookQueued", "WebhookAttemptFailed", "WebhookDelivered"]])
+
+    def test_a_subscriber_that_asks_for_time_gets_it(self):
+        self.start()
+        session = Session(self, "/busy")
+        date = email.utils.formatdate(time.time() + 20, usegmt=True)
+        self.subscriber.script["/busy"] = [(429, {"Retry-After": "4"}), (503, {"Retry-After": date})]
+        session.received("a")
+        posts = session.posts(3, 40)
+        self.assertEqual([p["status"] for p in posts], [429, 503, 200])
+        self.assertGreaterEqual(posts[1]["at"] - posts[0]["at"], 4)  # not 1
+        self.assertGreaterEqual(time.time() - (time.monotonic() - posts[2]["at"]),
+                                email.utils.parsedate_to_datetime(date).timestamp() - 1)
+        self.assertEqual(session.ends(1)[0][-1], "WebhookDelivered")
+
+    def test_a_wait_that_is_asked_for_has_an_end(self):
+        self.start()
+        session = Session(self, "/for-ever")
+        self.subscriber.script["/for-ever"] = [(429, {"Retry-After": "99999999"})]
+        session.received("a")
+        session.failures(1)
+        (_, events), = session.deliveries().items()
+        failed = events[-1]["attempt_failed"]
+        self.assertEqual(failed["http_status"], 429)
+        wait = (failed["next_at"] - events[-1]["occurred_at"]).total_seconds()
+        self.assertTrue(599.9 < wait < 661, wait)
 
     def test_a_removed_url_cancels_what_waits(self):
         self.start()
@@ -301,34 +158,41 @@ class Webhooks(unittest.TestCase):
         self.assertEqual(session.texts(session.posts(2)), ["first", "second"])
 
     def test_private_addresses_are_refused(self):
-        self.start(allow="")
+        self.start("WEBHOOK_ALLOW_NETS=")
         session = Session(self, "/private")
         session.received("x")
-        failed = wait_until(lambda: [e for es in session.deliveries().values() for e in es if e["attempt_failed"]],
-                            20, "a refusal", every=0.3)
-        self.assertEqual(failed[0]["attempt_failed"]["error"], "its address is private or reserved")
+        self.assertEqual(session.failures(1)[0]["error"], "its address is private or reserved")
         self.assertEqual(self.subscriber.at("/private"), [])
         session.told("deleted", {})
         self.assertEqual(session.ends(1)[0][-1], "WebhookDead")
 
     def test_after_the_last_attempt_a_delivery_is_parked_and_the_next_goes(self):
-        self.start()
         session = Session(self, "/dead")
-        self.subscriber.script["/dead"] = [500, 503]
+        answers = [500, 404, 302, 410, 429, 503]
+        self.subscriber.script["/dead"] = list(answers)
         session.received("never")
-        session.posts(1)
-        wait_until(lambda: session.left() == [["RETRYING", "Message"]], 20, "a retry")
-        self.stop()
-        self.stack.sql("update webhooks.delivery set attempts = 5, next_at = now() "
-                       f"where session_uuid = '{session.uuid}'")
         session.received("next")
+        for attempt in range(1, 7):  # each after a restart that finds its time come
+            self.start()
+            session.posts(attempt)
+            self.stop()
+            self.stack.sql(f"update webhooks.delivery set next_at = now() where session_uuid = '{session.uuid}'")
         self.start()
-        posts = session.posts(3, 30)
-        self.assertEqual([p["headers"]["X-Webhook-Attempt"] for p in posts], ["1", "6", "1"])
-        self.assertEqual(session.ends(2), [["WebhookQueued", "WebhookAttemptFailed", "WebhookDead"],
+        posts = session.posts(7)
+        self.assertEqual(session.texts(posts), ["never"] * 6 + ["next"])
+        self.assertEqual([p["headers"]["X-Webhook-Attempt"] for p in posts], ["1", "2", "3", "4", "5", "6", "1"])
+        self.assertEqual(len({p["headers"]["webhook-id"] for p in posts}), 2)
+        self.assertEqual(session.ends(2), [["WebhookQueued"] + ["WebhookAttemptFailed"] * 5 + ["WebhookDead"],
                                            ["WebhookQueued", "WebhookDelivered"]])
-        self.assertEqual(self.stack.sql("select state, last_error, body <> '' from webhooks.delivery "
-                                        f"where session_uuid = '{session.uuid}'"), [["DEAD", "the answer is not 2xx", "t"]])
+        never = session.deliveries()[posts[0]["headers"]["webhook-id"]]
+        self.assertEqual([e["attempt_failed"]["http_status"] for e in never[1:-1]], answers[:-1])
+        self.assertEqual(never[-1]["dead"]["attempt"], 6)
+        parked = "select state, attempts, last_error, body <> '' from webhooks.delivery where session_uuid = '%s'"
+        self.assertEqual(self.stack.sql(parked % session.uuid), [["DEAD", "6", "the answer is not 2xx", "t"]])
+        self.stop()
+        self.start()  # nor does a restart bring it back
+        session.received("last")
+        self.assertEqual(session.texts(session.posts(8))[7:], ["last"])
 
     def test_other_events_come_by_name_only(self):
         self.start()

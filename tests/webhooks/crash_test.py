@@ -1,0 +1,77 @@
+"""The service ends at each of its crash points in turn; nothing is lost, nothing overtakes, repeats have the same id."""
+
+import subprocess
+import unittest
+
+from kit import Case, Session
+
+CRASH_STATUS = 137  # libs/base/crash.h
+# Each point, and how many times it is passed before: at the first messages, in the middle, at the last result. Three
+# messages make at least four commits, six records and three posts.
+POINTS = (
+    ("before.commit", (1, 2, 4)),
+    ("after.commit", (1, 2, 4)),
+    ("before.publish", (1, 4, 6)),
+    ("after.publish", (1, 4, 6)),
+    ("after.delete", (1,)),
+    ("before.post", (1, 2, 3)),
+    ("after.post", (1, 2, 3)),
+)
+
+
+class Crash(Case):
+    def check(self, session: Session, texts: list[str]):
+        """All arrived, as often as they like, but in order and each under one id; and the log knows it."""
+        ends = session.ends(len(texts))
+        self.assertEqual(ends, [["WebhookQueued", "WebhookDelivered"]] * len(texts))
+        posts = session.posts(len(texts))
+        seen = session.texts(posts)
+        self.assertEqual(list(dict.fromkeys(seen)), texts)
+        self.assertEqual(seen, sorted(seen), "an earlier one came again after a later one")
+        ids = [{p["headers"]["webhook-id"] for p in posts if session.texts([p]) == [text]} for text in texts]
+        self.assertTrue(all(len(one) == 1 for one in ids), ids)
+        self.assertEqual(set().union(*ids), set(session.deliveries()))
+        self.assertEqual({p["headers"]["X-Webhook-Attempt"] for p in posts}, {"1"})
+        self.assertEqual(session.left(), [])
+        return posts
+
+    def run_into(self, point: str, count: int):
+        session = Session(self, f"/{point}-{count}")
+        texts = [f"{session.path}-{n}" for n in range(3)]
+        child = self.begin(f"KENTONGAN_CRASH_AT=webhooks.{point}@{count}")
+        for text in texts:
+            session.received(text)
+        try:
+            self.assertEqual(child.wait(60), CRASH_STATUS)
+        except subprocess.TimeoutExpired:
+            self.fail("it never passed there")
+        before = len(self.subscriber.at(session.path))
+        child = self.begin()
+        posts = self.check(session, texts)
+        if point == "after.post":  # it arrived, and nobody knew
+            self.assertEqual(session.texts(posts)[before - 1], session.texts(posts)[before])
+        child.kill()
+        child.wait()
+
+    def test_every_point_is_survived(self):
+        for point, counts in POINTS:
+            for count in counts:
+                with self.subTest(point=point, count=count):
+                    self.run_into(point, count)
+
+    def test_a_kill_while_the_subscriber_thinks_is_survived(self):
+        session = Session(self, "/thinks")
+        self.subscriber.script["/thinks"] = [0]
+        child = self.begin()
+        for text in ("a", "b"):
+            session.received(text)
+        session.posts(1)
+        child.kill()
+        child.wait()
+        self.begin()
+        posts = self.check(session, ["a", "b"])
+        self.assertEqual(session.texts(posts), ["a", "a", "b"])
+
+
+if __name__ == "__main__":
+    unittest.main()

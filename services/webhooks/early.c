@@ -36,8 +36,9 @@ static void on_time(struct loop_timer *timer, void *ctx)
     bool is_any = false;
 
     early_look_again(webhooks);
-    for (struct endpoint *endpoint = webhooks->endpoints; endpoint != NULL;
-         endpoint = endpoint->hh.next) {
+    for (struct map_entry *at = map_first(&webhooks->endpoints); at != NULL; at = map_next(at)) {
+        struct endpoint *endpoint = map_value(at);
+
         if (is_decidable(endpoint)) {
             endpoint_ask(endpoint);
         } else if (endpoint->first != NULL && endpoint->first->is_early && endpoint->is_known) {

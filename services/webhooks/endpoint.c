@@ -6,29 +6,10 @@
 #include "webhooks/poster.h"
 #include "webhooks/webhooks.h"
 
-/* NOLINTBEGIN(readability-function-cognitive-complexity,readability-function-size): uthash's macros
- */
-
 struct endpoint *endpoint_find(const struct webhooks *webhooks, const char *uuid)
 {
-    struct endpoint *endpoint;
-
-    HASH_FIND_STR(webhooks->endpoints, uuid, endpoint);
-    return endpoint;
+    return map_get(&webhooks->endpoints, uuid);
 }
-
-static void add(struct webhooks *webhooks, struct endpoint *endpoint)
-{
-    HASH_ADD_KEYPTR(hh, webhooks->endpoints, endpoint->uuid.text, strlen(endpoint->uuid.text),
-                    endpoint);
-}
-
-static void take_out(struct webhooks *webhooks, struct endpoint *endpoint)
-{
-    HASH_DEL(webhooks->endpoints, endpoint);
-}
-
-/* NOLINTEND(readability-function-cognitive-complexity,readability-function-size) */
 
 struct endpoint *endpoint_get(struct webhooks *webhooks, const char *uuid, int partition)
 {
@@ -43,7 +24,7 @@ struct endpoint *endpoint_get(struct webhooks *webhooks, const char *uuid, int p
         endpoint->url = mem_strdup("");
         endpoint->jid = mem_strdup("");
         endpoint->next_number = 1;
-        add(webhooks, endpoint);
+        map_put(&webhooks->endpoints, endpoint->uuid.text, endpoint);
     }
     return endpoint;
 }
@@ -86,18 +67,18 @@ static void forget(struct endpoint **list, int partition, size_t next_at)
 
 void endpoint_drop(struct webhooks *webhooks, int partition)
 {
-    struct endpoint *endpoint = webhooks->endpoints;
+    struct map_entry *next;
 
     forget(&webhooks->asking, partition, offsetof(struct endpoint, next_asking));
     forget(&webhooks->touched, partition, offsetof(struct endpoint, next_touched));
-    while (endpoint != NULL) {
-        struct endpoint *next = endpoint->hh.next;
+    for (struct map_entry *at = map_first(&webhooks->endpoints); at != NULL; at = next) {
+        struct endpoint *endpoint = map_value(at);
 
+        next = map_next(at);
         if (endpoint->partition == partition) {
-            take_out(webhooks, endpoint);
+            map_drop(&webhooks->endpoints, endpoint->uuid.text);
             endpoint_free(endpoint);
         }
-        endpoint = next;
     }
 }
 

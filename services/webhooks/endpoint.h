@@ -5,8 +5,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <uthash.h>
-
 #include "base/mem.h"
 #include "base/uuid.h"
 #include "domain/webhook.h"
@@ -63,7 +61,6 @@ struct endpoint {
 
     struct endpoint *next_asking;
     struct endpoint *next_touched;
-    UT_hash_handle hh;
 };
 
 struct endpoint *endpoint_find(const struct webhooks *webhooks, const char *uuid); /* or NULL */

@@ -8,12 +8,12 @@
 #include <unistd.h>
 
 #include <curl/curl.h>
-#include <uthash.h>
 #include <utlist.h>
 
 #include "base/clock.h"
 #include "base/crash.h"
 #include "base/err.h"
+#include "base/map.h"
 #include "loop/loop.h"
 #include "webhooks/net.h"
 #include "webhooks/url.h"
@@ -24,7 +24,6 @@ struct host {
     char name[URL_PLACE_MAX]; /* host and port */
     unsigned running;
     struct post *line; /* those that wait, the oldest first */
-    UT_hash_handle hh;
 };
 
 struct post {
@@ -65,24 +64,6 @@ static void line_remove(struct post **line, struct post *post)
     DL_DELETE(*line, post);
 }
 
-static struct host *hosts_find(struct host *hosts, const char *name)
-{
-    struct host *host;
-
-    HASH_FIND_STR(hosts, name, host);
-    return host;
-}
-
-static void hosts_add(struct host **hosts, struct host *host)
-{
-    HASH_ADD_STR(*hosts, name, host);
-}
-
-static void hosts_remove(struct host **hosts, struct host *host)
-{
-    HASH_DEL(*hosts, host);
-}
-
 /* NOLINTEND(readability-function-cognitive-complexity,readability-function-size) */
 
 struct poster {
@@ -92,7 +73,7 @@ struct poster {
     int64_t timeout_ms;
     char *ca_file;
     struct loop_timer timer;
-    struct host *hosts;
+    struct map hosts;
     struct post *unreadable; /* to be told at the end of the turn */
     size_t running;
     size_t waiting;
@@ -276,7 +257,7 @@ static void serve_host(struct poster *poster, struct host *host)
         begin(post);
     }
     if (host->line == NULL && host->running == 0) {
-        hosts_remove(&poster->hosts, host);
+        map_drop(&poster->hosts, host->name);
         free(host);
     }
 }
@@ -285,15 +266,15 @@ static void serve_host(struct poster *poster, struct host *host)
 static void serve(struct poster *poster, struct host *freed)
 {
     bool was_full = poster->running + 1 >= POSTER_TOTAL;
-    struct host *host;
-    struct host *next;
+    struct map_entry *next;
 
     serve_host(poster, freed);
-    if (was_full && poster->waiting > 0) {
-        HASH_ITER(hh, poster->hosts, host, next)
-        {
-            serve_host(poster, host);
-        }
+    if (!was_full) {
+        return;
+    }
+    for (struct map_entry *at = map_first(&poster->hosts); at != NULL; at = next) {
+        next = map_next(at); /* it may be forgotten */
+        serve_host(poster, map_value(at));
     }
 }
 
@@ -418,12 +399,12 @@ static void tell_unreadable(void *ctx)
 
 static struct host *find_or_make_host(struct poster *poster, const char *name)
 {
-    struct host *host = hosts_find(poster->hosts, name);
+    struct host *host = map_get(&poster->hosts, name);
 
     if (host == NULL) {
         host = mem_new0(sizeof(*host));
         (void)snprintf(host->name, sizeof(host->name), "%s", name);
-        hosts_add(&poster->hosts, host);
+        map_put(&poster->hosts, host->name, host);
     }
     return host;
 }

@@ -133,8 +133,9 @@ void pump_one(struct endpoint *endpoint)
 
 void pump_partition(struct webhooks *webhooks, int partition)
 {
-    for (struct endpoint *endpoint = webhooks->endpoints; endpoint != NULL;
-         endpoint = endpoint->hh.next) {
+    for (struct map_entry *at = map_first(&webhooks->endpoints); at != NULL; at = map_next(at)) {
+        struct endpoint *endpoint = map_value(at);
+
         if (endpoint->partition == partition) {
             pump_one(endpoint);
         }
@@ -143,8 +144,9 @@ void pump_partition(struct webhooks *webhooks, int partition)
 
 void pump_stop(struct webhooks *webhooks, int partition)
 {
-    for (struct endpoint *endpoint = webhooks->endpoints; endpoint != NULL;
-         endpoint = endpoint->hh.next) {
+    for (struct map_entry *at = map_first(&webhooks->endpoints); at != NULL; at = map_next(at)) {
+        struct endpoint *endpoint = map_value(at);
+
         if (endpoint->partition == partition) {
             post_cancel(&endpoint->post);
             loop_timer_stop(&endpoint->timer);

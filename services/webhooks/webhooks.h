@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/map.h"
 #include "crypto/crypto_seal.h"
 #include "ledger/ledger.h"
 #include "loop/loop.h"
@@ -44,7 +45,7 @@ struct webhooks {
     struct poster *poster;
     struct svc_health *health;
     struct svc_drain *drain;
-    struct endpoint *endpoints;               /* by session uuid (uthash) */
+    struct map endpoints;                     /* by session uuid */
     uint64_t generations[LEDGER_PARTITIONS];  /* of what is in memory; changes at each reset */
     int64_t told_until_us[LEDGER_PARTITIONS]; /* newest session event handled; 0: none yet */
     bool is_lag_known;                        /* looked at since the turn or tick began */

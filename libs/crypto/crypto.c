@@ -38,9 +38,15 @@ void crypto_sha256(struct bytes data, uint8_t out[CRYPTO_SHA256])
     (void)crypto_hash_sha256(out, data.p, data.n);
 }
 
+/* Where @data begins; never NULL, which the libraries refuse or take for something else. */
+static const uint8_t *start(struct bytes data)
+{
+    return data.n == 0 ? (const uint8_t *)"" : data.p;
+}
+
 static void digest(const EVP_MD *kind, struct bytes data, uint8_t *out)
 {
-    must(EVP_Digest(data.n == 0 ? (const uint8_t *)"" : data.p, data.n, out, NULL, kind, NULL));
+    must(EVP_Digest(start(data), data.n, out, NULL, kind, NULL));
 }
 
 void crypto_sha1(struct bytes data, uint8_t out[CRYPTO_SHA1])
@@ -57,8 +63,8 @@ void crypto_hmac(struct bytes key, struct bytes data, uint8_t out[CRYPTO_SHA256]
 {
     crypto_auth_hmacsha256_state state;
 
-    (void)crypto_auth_hmacsha256_init(&state, key.p, key.n);
-    (void)crypto_auth_hmacsha256_update(&state, data.p, data.n);
+    (void)crypto_auth_hmacsha256_init(&state, start(key), key.n);
+    (void)crypto_auth_hmacsha256_update(&state, start(data), data.n);
     (void)crypto_auth_hmacsha256_final(&state, out);
     sodium_memzero(&state, sizeof(state));
 }
@@ -81,7 +87,7 @@ void crypto_hkdf(struct bytes key, struct bytes salt, struct bytes info, uint8_t
             (void)crypto_auth_hmacsha256_update(&state, block, sizeof(block));
         }
         counter++;
-        (void)crypto_auth_hmacsha256_update(&state, info.p, info.n);
+        (void)crypto_auth_hmacsha256_update(&state, start(info), info.n);
         (void)crypto_auth_hmacsha256_update(&state, &counter, 1);
         (void)crypto_auth_hmacsha256_final(&state, block);
         memcpy(out, block, take);

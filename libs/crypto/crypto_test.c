@@ -141,6 +141,9 @@ static void digests_and_hkdf_give_the_published_answers(void **state)
     crypto_hmac(of("Jefe"), of("what do ya want for nothing?"), out); /* RFC 4231, case 2 */
     assert_hex(out, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
 
+    crypto_hmac((struct bytes){0}, (struct bytes){0}, out); /* no bytes at all are bytes, too */
+    assert_hex(out, "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
+
     memset(ikm, 0x0b, sizeof(ikm)); /* RFC 5869, cases 1 and 3 */
     for (uint8_t i = 0; i < 13; i++) {
         salt[i] = i;

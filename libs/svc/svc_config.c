@@ -401,15 +401,22 @@ void svc_config_done(const struct svc_config_table *table, void *config)
 
 /* ---- showing ---- */
 
+/* Bytes of "scheme://" in front of @text; 0: none. */
+static size_t scheme_bytes(const char *text)
+{
+    size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+.-");
+
+    return n > 0 && strncmp(text + n, "://", 3) == 0 ? n + 3 : 0;
+}
+
 static void print_text(const struct svc_config_entry *e, const char *text, struct buf *out)
 {
     const char *at = e->mask == SVC_MASK_USERINFO ? strrchr(text, '@') : NULL;
-    const char *scheme = at != NULL ? strstr(text, "://") : NULL;
 
     if (e->mask == SVC_MASK_ALL) {
         buf_add_str(out, text[0] != 0 ? "***" : "");
-    } else if (scheme != NULL && scheme < at) {
-        buf_add(out, text, (size_t)(scheme + 3 - text));
+    } else if (at != NULL) { /* a login, also where the rest is no URL */
+        buf_add(out, text, scheme_bytes(text));
         buf_addf(out, "***%s", at);
     } else {
         buf_add_str(out, text);

@@ -127,20 +127,30 @@ static void keys_come_as_hex_or_base64(void **state)
 
 static void printing_masks_secrets(void **state)
 {
+    static const char *const urls[][2] = {
+        {"REDIS_URL=redis://me:hunter2@cache:6379/1", "REDIS_URL=redis://***@cache:6379/1\n"},
+        {"REDIS_URL=redis://:hunter2@hunter2@cache", "REDIS_URL=redis://***@cache\n"},
+        {"REDIS_URL=me:hunter2@cache:6379", "REDIS_URL=***@cache:6379\n"},
+        {"REDIS_URL=me:hunter2://@cache", "REDIS_URL=***@cache\n"},
+    };
     char secret[] = "JWT_SECRET=hunter2hunter2hunter2";
-    char redis[] = "REDIS_URL=redis://me:hunter2@cache:6379/1";
     char flag[] = "--print-config";
-    char *env[] = {secret, redis, NULL};
-    struct config config = {0};
-    char *printed = NULL;
 
     (void)state;
-    assert_int_equal(load(env, flag, &config, &printed, NULL), 1);
-    assert_null(strstr(printed, "hunter2"));
-    assert_non_null(strstr(printed, "JWT_SECRET=***\n"));
-    assert_non_null(strstr(printed, "REDIS_URL=redis://***@cache:6379/1\n"));
-    assert_non_null(strstr(printed, "PORT=8080\n"));
-    free(printed);
+    for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
+        char *url = strdup(urls[i][0]);
+        char *env[] = {secret, url, NULL};
+        struct config config = {0};
+        char *printed = NULL;
+
+        assert_int_equal(load(env, flag, &config, &printed, NULL), 1);
+        assert_null(strstr(printed, "hunter2"));
+        assert_non_null(strstr(printed, "JWT_SECRET=***\n"));
+        assert_non_null(strstr(printed, urls[i][1]));
+        assert_non_null(strstr(printed, "PORT=8080\n"));
+        free(printed);
+        free(url);
+    }
 }
 
 static void arguments_are_known_or_refused(void **state)

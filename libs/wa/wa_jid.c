@@ -60,6 +60,11 @@ static bool parse_number(const char *text, size_t n, unsigned max, unsigned *out
     return v <= max;
 }
 
+static bool ends_in_zero(const char *text, size_t n)
+{
+    return n >= 2 && memcmp(text + n - 2, ".0", 2) == 0;
+}
+
 /* What stands before the '@': user, user:device, user.0:device. */
 static bool parse_user(const char *text, size_t n, struct wa_jid *jid)
 {
@@ -72,13 +77,10 @@ static bool parse_user(const char *text, size_t n, struct wa_jid *jid)
         if (!parse_number(colon + 1, n - user - 1, UINT16_MAX, &device)) {
             return false;
         }
-        if (user >= 2 && memcmp(colon - 2, ".0", 2) == 0) {
-            user -= 2;
-        }
-        n = user;
+        n = ends_in_zero(text, user) ? user - 2 : user;
     }
-    if (n > WA_JID_USER_MAX || (n == 0 && device > 0)) {
-        return false;
+    if (n > WA_JID_USER_MAX || (n == 0 && device > 0) || ends_in_zero(text, n)) {
+        return false; /* with another ".0" its text would be that of somebody else */
     }
     memcpy(jid->user, text, n);
     jid->device = (uint16_t)device;

@@ -58,6 +58,8 @@ static void what_is_no_address_is_refused(void **state)
         "1:123456@lid",
         ":5@lid",
         "1@lid@lid",
+        "1.0@lid",
+        "1.0.0:2@lid",
         "12345678901234567890123456789012345678901234567890123456@lid",
     };
     struct wa_jid jid = {.device = 9};

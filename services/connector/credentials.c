@@ -8,12 +8,11 @@
 #include "base/err.h"
 #include "connector/account.h"
 #include "connector/connector.h"
+#include "connector/credentials_row.h"
 #include "connector/records.h"
 #include "connector/turn.h"
 #include "sigstore/sigstore.h"
 
-/* version, wire id key, push name (one byte of length), device */
-enum { FORMAT = 1, FIXED = 1 + CRYPTO_KEY + 1 };
 #define LABEL "credentials"
 
 struct credentials *credentials_make(void)
@@ -43,19 +42,6 @@ void credentials_free(struct credentials **credentials)
     }
 }
 
-static int decode(struct bytes raw, struct credentials *out, struct err *err)
-{
-    size_t name_n = raw.n >= FIXED ? raw.p[FIXED - 1] : 0;
-
-    if (raw.n < FIXED + name_n || raw.p[0] != FORMAT || name_n >= sizeof(out->push_name)) {
-        return err_set(err, ERR_INVALID, "credentials of an unknown form");
-    }
-    memcpy(out->wire_id_key, raw.p + 1, CRYPTO_KEY);
-    memcpy(out->push_name, raw.p + FIXED, name_n);
-    return wa_creds_decode((struct bytes){raw.p + FIXED + name_n, raw.n - FIXED - name_n},
-                           &out->device, err);
-}
-
 int credentials_load(struct account *account, struct bytes sealed, struct err *err)
 {
     struct credentials *loaded = mem_new0(sizeof(*loaded));
@@ -64,7 +50,7 @@ int credentials_load(struct account *account, struct bytes sealed, struct err *e
                            err);
 
     if (rc == 0) {
-        rc = decode(buf_bytes(&plain), loaded, err);
+        rc = credentials_decode(buf_bytes(&plain), loaded, err);
     }
     buf_wipe(&plain);
     if (rc < 0) {
@@ -82,11 +68,7 @@ void credentials_stage(struct turn *turn, struct account *account)
     struct buf sealed = {0};
     struct turn_rows *rows = turn_row(turn, TURN_CREDENTIALS, account->partition);
 
-    buf_add_u8(&plain, FORMAT);
-    buf_add(&plain, now->wire_id_key, CRYPTO_KEY);
-    buf_add_u8(&plain, (uint8_t)strlen(now->push_name));
-    buf_add_str(&plain, now->push_name);
-    wa_creds_encode(&now->device, &plain);
+    credentials_encode(now, &plain);
     crypto_seal(&turn->connector->keyring, account->state.uuid, LABEL, buf_bytes(&plain), &sealed);
     pg_array_uuid(rows->column[0], account->state.uuid);
     pg_array_int(rows->column[1], account->partition);

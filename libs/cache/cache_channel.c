@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "cache/cache_internal.h"
+#include "cache/cache_reply.h"
 
 enum { PING_EVERY_MS = 5000 };
 
@@ -87,11 +88,12 @@ static void call_all(struct cache *cache, struct channel *channel, const struct 
     }
 }
 
-static struct channel *find_channel(const struct cache *cache, const char *name, size_t n)
+static struct channel *find_channel(const struct cache *cache, struct bytes name)
 {
     struct channel *channel = cache->channels;
 
-    while (channel != NULL && (strlen(channel->name) != n || memcmp(channel->name, name, n) != 0)) {
+    while (channel != NULL &&
+           (strlen(channel->name) != name.n || memcmp(channel->name, name.p, name.n) != 0)) {
         channel = channel->next;
     }
     return channel;
@@ -107,36 +109,25 @@ static void on_up(void *ctx)
     }
 }
 
-static bool is_word(const redisReply *reply, const char *word)
-{
-    return reply->type == REDIS_REPLY_STRING && strcmp(reply->str, word) == 0;
-}
-
-/* ["message", channel, text], ["subscribe", channel, number], ["unsubscribe", ...], ["pong", ""].
- */
 static void on_reply(const redisReply *reply, void *ctx)
 {
     struct cache *cache = ctx;
+    struct cache_word word;
     struct channel *channel;
-    struct bytes message;
 
     cache->is_pinged = false;
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 3 ||
-        reply->element[1]->type != REDIS_REPLY_STRING) {
+    if (!cache_word_read(reply, &word)) {
         return;
     }
-    channel = find_channel(cache, reply->element[1]->str, (size_t)reply->element[1]->len);
+    channel = find_channel(cache, word.channel);
     if (channel == NULL) {
         return;
     }
-    if (is_word(reply->element[0], "subscribe") && !channel->is_on) {
+    if (word.is_message) {
+        call_all(cache, channel, &word.message);
+    } else if (!channel->is_on) {
         channel->is_on = true;
         call_all(cache, channel, NULL);
-    } else if (is_word(reply->element[0], "message") &&
-               reply->element[2]->type == REDIS_REPLY_STRING) {
-        message =
-            (struct bytes){(const uint8_t *)reply->element[2]->str, (size_t)reply->element[2]->len};
-        call_all(cache, channel, &message);
     }
 }
 
@@ -186,7 +177,8 @@ struct cache_subscription *cache_subscribe(struct cache *cache, const char *chan
                                            const struct cache_listener *listener)
 {
     struct cache_subscription *subscription = mem_new0(sizeof(*subscription));
-    struct channel *channel = find_channel(cache, channel_name, strlen(channel_name));
+    const struct bytes name = {(const uint8_t *)channel_name, strlen(channel_name)};
+    struct channel *channel = find_channel(cache, name);
 
     open_link(cache);
     if (channel == NULL) {

@@ -45,6 +45,36 @@ int cache_reply_check(const redisReply *reply, struct err *err)
                    reply->str);
 }
 
+static struct bytes text_of(const redisReply *reply)
+{
+    return (struct bytes){(const uint8_t *)reply->str, (size_t)reply->len};
+}
+
+static bool is_word(const redisReply *reply, const char *word)
+{
+    return reply->type == REDIS_REPLY_STRING && strcmp(reply->str, word) == 0;
+}
+
+bool cache_word_read(const redisReply *reply, struct cache_word *out)
+{
+    bool is_message;
+
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 3 ||
+        reply->element[1]->type != REDIS_REPLY_STRING) {
+        return false;
+    }
+    is_message = is_word(reply->element[0], "message");
+    if (is_message ? reply->element[2]->type != REDIS_REPLY_STRING
+                   : !is_word(reply->element[0], "subscribe")) {
+        return false;
+    }
+    *out = (struct cache_word){.is_message = is_message, .channel = text_of(reply->element[1])};
+    if (is_message) {
+        out->message = text_of(reply->element[2]);
+    }
+    return true;
+}
+
 int cache_command_check(const struct bytes *parts, size_t n, struct err *err)
 {
     size_t bytes = 0;

@@ -13,6 +13,17 @@ struct cache_reply cache_reply_copy(const redisReply *from, struct arena *arena)
 /* 0, or -ERR_REFUSED with Redis' words in @err. */
 int cache_reply_check(const redisReply *reply, struct err *err);
 
+/* What Redis says on a connection that listens to channels. */
+struct cache_word {
+    bool is_message;      /* else the subscription began */
+    struct bytes channel; /* both borrowed from the reply */
+    struct bytes message;
+};
+
+/* ["message", channel, text] or ["subscribe", channel, number]; false for anything else, such as
+ * ["unsubscribe", ...] and ["pong", ""]. */
+bool cache_word_read(const redisReply *reply, struct cache_word *out);
+
 /* 0, or -ERR_LIMIT for a command of @n parts that is more than cache.h allows. */
 int cache_command_check(const struct bytes *parts, size_t n, struct err *err);
 

@@ -1,0 +1,64 @@
+/* A record that could not be processed, with whatever key and value it has and whatever reason is
+ * told: its letter is one. Lines: reason, key, value. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "bus/bus_codec.h"
+#include "bus/bus_consumer.h"
+#include "bus/bus_dlq.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void must(bool held)
+{
+    if (!held) {
+        abort();
+    }
+}
+
+/* Takes the bytes up to the next newline off @rest. */
+static struct bytes line_of(struct bytes *rest)
+{
+    const uint8_t *newline = rest->n == 0 ? NULL : memchr(rest->p, '\n', rest->n);
+    struct bytes line = {rest->p, newline == NULL ? rest->n : (size_t)(newline - rest->p)};
+    size_t used = line.n + (newline == NULL ? 0 : 1);
+
+    *rest = (struct bytes){rest->p + used, rest->n - used};
+    return line;
+}
+
+static void check(const struct bus_record *record, struct bytes bytes)
+{
+    struct arena arena = {0};
+    struct dead_letter letter;
+    size_t n;
+
+    must(bus_decode(TOPIC_DLQ, bytes, &arena, &letter, NULL) == 0);
+    n = strlen(letter.reason);
+    must(n <= 1100 && text_is_utf8((struct bytes){(const uint8_t *)letter.reason, n}));
+    must(letter.value.n == record->value.n && letter.source_offset == record->offset);
+    must(letter.value.n == 0 || memcmp(letter.value.p, record->value.p, letter.value.n) == 0);
+    arena_done(&arena);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct bytes rest = {data, size};
+    struct bytes line = line_of(&rest);
+    char *reason = mem_strndup((const char *)line.p, line.n);
+    struct bus_record record = {.topic = TOPIC_BLAST_SUBMIT, .partition = 5, .offset = 77};
+    struct buf out = {0};
+    int32_t partition;
+
+    record.key = line_of(&rest);
+    record.key.p = record.key.n == 0 ? NULL : record.key.p;
+    record.value = rest;
+    must(bus_dlq_encode(&record, "ingress", reason, 1700000000000, &out, NULL) == 0);
+    check(&record, buf_bytes(&out));
+    partition = bus_dlq_partition(&record);
+    must(partition >= 0 && partition < topics[TOPIC_DLQ].partitions);
+    buf_done(&out);
+    free(reason);
+    return 0;
+}

@@ -17,6 +17,7 @@ struct wa_host {
     const struct wa_host_ops *ops;
     void *ctx;
     enum phase phase;
+    enum wa_host_fault fault; /* meaningful when it failed */
     bool is_ik;
     bool feeding; /* a feed is on the stack */
     bool freed;   /* it ends when that returns */
@@ -208,10 +209,13 @@ static int on_sealed(struct wa_host *host, struct bytes frame, struct err *err)
 {
     struct arena arena = {0};
     struct wa_node *node = NULL;
+    uint32_t before = host->transport.opened;
     int rc = wa_link_open(&host->transport, frame, &arena, &node, err);
 
     if (rc == 0) {
         host->ops->on_node(host->ctx, node);
+    } else {
+        host->fault = host->transport.opened == before ? WA_HOST_SEAL : WA_HOST_NODE;
     }
     arena_done(&arena);
     return rc;
@@ -239,6 +243,7 @@ static int feed_all(struct wa_host *host, struct bytes in, struct err *err)
     if (host->phase == PHASE_FAILED) {
         return err_set(err, ERR_CLOSED, "this connection has ended");
     }
+    host->fault = WA_HOST_FRAMING;
     if (host->phase == PHASE_INTRO) {
         rc = wa_frame_intro(&host->reader, &in, host->prologue, err);
         if (rc <= 0) {
@@ -251,10 +256,12 @@ static int feed_all(struct wa_host *host, struct bytes in, struct err *err)
         if (rc <= 0) {
             return rc;
         }
+        host->fault = WA_HOST_HANDSHAKE;
         rc = on_frame(host, frame, err);
         if (rc < 0) {
             return rc;
         }
+        host->fault = WA_HOST_FRAMING;
         if (host->freed) {
             return err_set(err, ERR_CLOSED, "this connection was ended");
         }
@@ -303,6 +310,11 @@ int wa_host_send(struct wa_host *host, const struct wa_node *node, struct err *e
     }
     buf_done(&packed);
     return rc;
+}
+
+enum wa_host_fault wa_host_fault(const struct wa_host *host)
+{
+    return host->fault;
 }
 
 bool wa_host_is_open(const struct wa_host *host)

@@ -59,6 +59,15 @@ NODISCARD int wa_host_send(struct wa_host *host, const struct wa_node *node, str
 /* The same for bytes that wa_node_encode made earlier. */
 NODISCARD int wa_host_send_packed(struct wa_host *host, struct bytes packed, struct err *err);
 
+/* Where a feed failed. */
+enum wa_host_fault {
+    WA_HOST_FRAMING,   /* no intro of ours, or a frame over its limits */
+    WA_HOST_HANDSHAKE, /* a hello, finish or payload that does not hold */
+    WA_HOST_SEAL,      /* a frame that does not decrypt */
+    WA_HOST_NODE       /* what was in it is no node */
+};
+enum wa_host_fault wa_host_fault(const struct wa_host *host); /* after a failed feed */
+
 bool wa_host_is_open(const struct wa_host *host);
 bool wa_host_is_ik(const struct wa_host *host); /* the client resumed by IK */
 

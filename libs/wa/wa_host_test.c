@@ -176,6 +176,8 @@ static void other_protocols_are_refused(void **state)
                                            "WA\x06\x03\x00\x00\x02\x0a\x07"};
     static const size_t lengths[] = {18, 4, 7, 9};
     static const int want[] = {-ERR_INVALID, -ERR_INVALID, -ERR_LIMIT, -ERR_INVALID};
+    static const enum wa_host_fault faults[] = {WA_HOST_FRAMING, WA_HOST_FRAMING, WA_HOST_FRAMING,
+                                                WA_HOST_HANDSHAKE};
     struct fixture *f = *state;
 
     for (size_t i = 0; i < 4; i++) {
@@ -184,6 +186,7 @@ static void other_protocols_are_refused(void **state)
         wa_host_free(&f->host);
         f->host = wa_host_new(&f->config, &ops, f);
         assert_int_equal(wa_host_feed(f->host, in, NULL), want[i]);
+        assert_int_equal(wa_host_fault(f->host), faults[i]);
         assert_int_equal(wa_host_feed(f->host, in, NULL), -ERR_CLOSED);
     }
     assert_int_equal(f->sent.n, 0);

@@ -7,6 +7,8 @@
 #include "sandbox/sandbox_internal.h"
 #include "wa/wa_ack.h"
 
+enum { NOT_LOGGED_IN = 401 };
+
 /* ---- violations ---- */
 
 static void fill(struct sandbox_violation_record *out, struct sandbox_device *device)
@@ -129,6 +131,15 @@ void sandbox_conn_send(struct sandbox_conn *conn, const struct wa_node *node)
     }
 }
 
+/* Who gave a stanza an id may wait for what becomes of it. */
+static void refuse_stanza(struct sandbox_conn *conn, const struct wa_node *node, int error)
+{
+    if (wa_node_attr(node, "id") != NULL) {
+        sandbox_conn_send(
+            conn, wa_ack_sent(&conn->world->arena, node, sandbox_now_s(conn->world), error));
+    }
+}
+
 static void handle_stanza(struct sandbox_conn *conn, const struct wa_node *node)
 {
     if (wa_node_is(node, "message")) {
@@ -145,6 +156,7 @@ static void handle_stanza(struct sandbox_conn *conn, const struct wa_node *node)
                           wa_ack_sent(&conn->world->arena, node, sandbox_now_s(conn->world), 0));
     } else {
         sandbox_violate(conn, SANDBOX_VIOLATION_UNKNOWN_STANZA, "<%.40s>", node->tag);
+        refuse_stanza(conn, node, WA_NACK_UNKNOWN_STANZA);
     }
 }
 
@@ -174,6 +186,7 @@ static void on_node(void *ctx, struct wa_node *node)
         handle_stanza(conn, node);
     } else if (!wa_node_is(node, "presence") && !wa_node_is(node, "ack")) {
         sandbox_violate(conn, SANDBOX_VIOLATION_NOT_LOGGED_IN, "<%.40s>", node->tag);
+        refuse_stanza(conn, node, NOT_LOGGED_IN);
     }
 }
 
@@ -202,32 +215,31 @@ static void on_send(void *ctx, struct bytes message)
 static const struct wa_host_ops server_ops = {
     .on_send = on_send, .on_payload = on_payload, .on_node = on_node};
 
-static enum sandbox_violation why_broken(int rc, bool was_open)
+static enum sandbox_violation why_broken(const struct wa_host *server)
 {
-    if (rc == -ERR_LIMIT) {
-        return SANDBOX_VIOLATION_BAD_FRAME;
-    }
-    if (!was_open) {
-        return SANDBOX_VIOLATION_BAD_HANDSHAKE;
-    }
-    return rc == -ERR_CRYPTO ? SANDBOX_VIOLATION_NOISE_DECRYPT : SANDBOX_VIOLATION_BAD_NODE;
+    static const enum sandbox_violation violations[] = {
+        [WA_HOST_FRAMING] = SANDBOX_VIOLATION_BAD_FRAME,
+        [WA_HOST_HANDSHAKE] = SANDBOX_VIOLATION_BAD_HANDSHAKE,
+        [WA_HOST_SEAL] = SANDBOX_VIOLATION_NOISE_DECRYPT,
+        [WA_HOST_NODE] = SANDBOX_VIOLATION_BAD_NODE,
+    };
+
+    return violations[wa_host_fault(server)];
 }
 
 void sandbox_conn_receive(struct sandbox_conn *conn, struct bytes message)
 {
     struct sandbox_world *world = conn->world;
     struct err err = {0};
-    bool was_open;
     int rc;
 
     if (conn->phase == SANDBOX_CLOSED || conn->phase == SANDBOX_LAST_WORD) {
         return;
     }
     sandbox_enter(world);
-    was_open = wa_host_is_open(conn->server);
     rc = wa_host_feed(conn->server, message, &err);
     if (rc < 0 && conn->phase != SANDBOX_CLOSED) {
-        sandbox_violate(conn, why_broken(rc, was_open), "%s", err.text);
+        sandbox_violate(conn, why_broken(conn->server), "%s", err.text);
         sandbox_conn_shut(conn);
     }
     sandbox_leave(world);

@@ -196,13 +196,15 @@ void sandbox_iq_handle(struct sandbox_conn *conn, const struct wa_node *iq)
 {
     const char *type = wa_node_attr(iq, "type");
 
-    if (wa_node_attr(iq, "id") == NULL || type == NULL) {
-        sandbox_violate(conn, SANDBOX_VIOLATION_BAD_STANZA, "an iq without id or type");
-    } else if (strcmp(type, "get") == 0 || strcmp(type, "set") == 0) {
+    if (wa_node_attr(iq, "id") == NULL) {
+        sandbox_violate(conn, SANDBOX_VIOLATION_BAD_STANZA, "an iq without an id");
+    } else if (wa_node_attr_is(iq, "type", "get") || wa_node_attr_is(iq, "type", "set")) {
         answer(conn, iq);
-    } else if (strcmp(type, "result") == 0 || strcmp(type, "error") == 0) {
+    } else if (wa_node_attr_is(iq, "type", "result") || wa_node_attr_is(iq, "type", "error")) {
         sandbox_pair_handle(conn, iq);
     } else {
-        sandbox_violate(conn, SANDBOX_VIOLATION_BAD_STANZA, "an iq of type %.40s", type);
+        sandbox_violate(conn, SANDBOX_VIOLATION_BAD_STANZA, "an iq of type %.40s",
+                        type == NULL ? "none" : type);
+        sandbox_iq_fail(conn, iq, 400, "bad-request");
     }
 }

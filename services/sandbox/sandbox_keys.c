@@ -55,9 +55,12 @@ static void answer_rotate(struct sandbox_conn *conn, const struct wa_node *iq)
 {
     struct wa_bundle bundle = conn->device->own;
     struct err err = {0};
+    bool is_whole = wa_prekeys_rotate_parse(iq, &bundle, &err) == 0;
 
-    if (wa_prekeys_rotate_parse(iq, &bundle, &err) < 0 || !wa_bundle_holds(&bundle)) {
-        sandbox_violate(conn, SANDBOX_VIOLATION_BAD_SIGNATURE, "rotate: %s", err.text);
+    if (!is_whole || !wa_bundle_holds(&bundle)) {
+        sandbox_violate(conn,
+                        is_whole ? SANDBOX_VIOLATION_BAD_SIGNATURE : SANDBOX_VIOLATION_BAD_STANZA,
+                        "rotate: %s", is_whole ? "the signature does not hold" : err.text);
         sandbox_iq_fail(conn, iq, 406, "not-acceptable");
         return;
     }

@@ -8,7 +8,7 @@
 #include "wa/wa_message.h"
 #include "wa/wa_proto.h"
 
-enum { KEY_MAX = 128 };
+enum { KEY_MAX = 128, REFUSED = 400 };
 
 /* What is known of a message while it is handled. */
 struct letter {
@@ -17,6 +17,8 @@ struct letter {
     const struct wa_node *node;
     struct wa_message_sent sent;
     struct sandbox_account *to; /* the other side of the chat */
+    uint8_t hash[SANDBOX_HASH]; /* of its ciphertexts */
+    char key[SANDBOX_ID_MAX];   /* by which it is remembered */
     bool is_retry;
     bool only_asked; /* a retry for all devices: those that did not ask get nothing */
 };
@@ -33,7 +35,7 @@ static void hash_enc(struct buf *all, const struct wa_jid *device, const struct 
     buf_add(all, enc->bytes.p, enc->bytes.n);
 }
 
-static void hash_letter(const struct letter *letter, uint8_t out[SANDBOX_HASH])
+static void hash_letter(struct letter *letter)
 {
     struct buf all = {0};
 
@@ -45,13 +47,26 @@ static void hash_letter(const struct letter *letter, uint8_t out[SANDBOX_HASH])
             hash_enc(&all, &letter->sent.targets[i].device, &letter->sent.targets[i].enc);
         }
     }
-    crypto_sha256(buf_bytes(&all), out);
+    crypto_sha256(buf_bytes(&all), letter->hash);
     buf_done(&all);
 }
 
-static void remember(struct sandbox_device *sender, const char *key,
-                     const uint8_t hash[SANDBOX_HASH])
+/* Each answer to a retry receipt is a message of its own under the id that it repeats. */
+static void set_key(struct letter *letter, bool is_retry)
 {
+    const uint8_t *h = letter->hash;
+
+    if (is_retry) {
+        (void)snprintf(letter->key, sizeof(letter->key), "%.46s#%02x%02x%02x%02x%02x%02x%02x%02x",
+                       letter->sent.id, h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7]);
+    } else {
+        (void)snprintf(letter->key, sizeof(letter->key), "%s", letter->sent.id);
+    }
+}
+
+static void remember(const struct letter *letter)
+{
+    struct sandbox_device *sender = letter->sender;
     struct sandbox_remembered_id *made = mem_new0(sizeof(*made));
 
     if (sender->sent.n == SANDBOX_SENT_MAX) {
@@ -61,8 +76,8 @@ static void remember(struct sandbox_device *sender, const char *key,
         (void)sandbox_map_take(&sender->sent, oldest->id);
         free(oldest);
     }
-    memcpy(made->hash, hash, SANDBOX_HASH);
-    (void)snprintf(made->id, sizeof(made->id), "%s", key);
+    memcpy(made->hash, letter->hash, SANDBOX_HASH);
+    (void)snprintf(made->id, sizeof(made->id), "%s", letter->key);
     if (sender->sent_first == NULL) {
         sender->sent_last = &sender->sent_first;
     }
@@ -98,32 +113,28 @@ static bool somebody_asked(const struct letter *letter)
     return false;
 }
 
-/* Is this a stanza that came before? Retries are told apart by whom they are for. */
-static bool is_repeat(struct letter *letter)
-{
-    struct sandbox_remembered_id *known;
-    uint8_t hash[SANDBOX_HASH];
-    char key[SANDBOX_ID_MAX];
+enum seen { SEEN_NEW, SEEN_REPEAT, SEEN_DIFFERS };
 
-    (void)snprintf(key, sizeof(key), "%s", letter->sent.id);
-    hash_letter(letter, hash);
-    known = sandbox_map_find(&letter->sender->sent, key);
-    if (letter->is_retry) {
-        return false; /* checked by who asked for it */
-    }
+/* Is this a stanza that came before? */
+static enum seen look_up(struct letter *letter)
+{
+    const struct sandbox_remembered_id *known;
+
+    hash_letter(letter);
+    set_key(letter, letter->is_retry);
+    known = sandbox_map_find(&letter->sender->sent, letter->key);
     if (known == NULL) {
-        remember(letter->sender, key, hash);
-        return false;
+        return SEEN_NEW;
     }
-    if (memcmp(known->hash, hash, SANDBOX_HASH) != 0 && somebody_asked(letter)) {
-        letter->is_retry = letter->only_asked = true; /* Baileys, when a phone asks */
-        return false;
+    if (memcmp(known->hash, letter->hash, SANDBOX_HASH) == 0) {
+        return SEEN_REPEAT;
     }
-    letter->world->totals.repeats++;
-    if (memcmp(known->hash, hash, SANDBOX_HASH) != 0) {
-        sandbox_violate_device(letter->sender, SANDBOX_VIOLATION_REPEAT_DIFFERS, "message %s", key);
+    set_key(letter, true); /* Baileys answers a phone that asks with a message for all devices */
+    if (sandbox_map_find(&letter->sender->sent, letter->key) != NULL) {
+        return SEEN_REPEAT;
     }
-    return true;
+    letter->is_retry = letter->only_asked = somebody_asked(letter);
+    return letter->only_asked ? SEEN_NEW : SEEN_DIFFERS;
 }
 
 /* ---- retries ---- */
@@ -139,29 +150,36 @@ void sandbox_message_asked(struct sandbox_device *sender, const char *id,
     }
 }
 
-static void check_asked(const struct letter *letter, const struct sandbox_device *target)
+/* The ask of @target is answered now. */
+static void settle_asked(const struct letter *letter, const struct sandbox_device *target)
 {
     char key[KEY_MAX];
 
     asked_key(letter->sent.id, target, key);
-    if (sandbox_map_take(&letter->sender->asked, key) == NULL) {
-        sandbox_violate_device(letter->sender, SANDBOX_VIOLATION_RETRY_UNASKED,
-                               "message %s for %s:%u", letter->sent.id, target->account->number,
-                               (unsigned)target->number);
-    }
+    (void)sandbox_map_take(&letter->sender->asked, key);
 }
 
-/* ---- checks ---- */
+/* ---- checks: each counts what is wrong, and says whether nothing is ---- */
+
+static bool check_asked(const struct letter *letter, const struct sandbox_device *target)
+{
+    if (has_asked(letter, target)) {
+        return true;
+    }
+    sandbox_violate_device(letter->sender, SANDBOX_VIOLATION_RETRY_UNASKED, "message %s for %s:%u",
+                           letter->sent.id, target->account->number, (unsigned)target->number);
+    return false;
+}
 
 /* A companion that begins a session shows that its phone vouches for it. */
-static void check_identity(const struct letter *letter)
+static bool check_identity(const struct letter *letter)
 {
     struct ProtobufCMessage *raw = NULL;
     struct ProtobufCMessage *own = NULL;
     bool ok = false;
 
     if (letter->sender->number == 0 || !wa_message_sent_has_pkmsg(&letter->sent)) {
-        return;
+        return true;
     }
     if (wa_proto_unpack(&wa__advsigned_device_identity__descriptor, letter->sent.device_identity,
                         &raw, NULL) == 0 &&
@@ -182,6 +200,7 @@ static void check_identity(const struct letter *letter)
         sandbox_violate_device(letter->sender, SANDBOX_VIOLATION_MISSING_DEVICE_IDENTITY,
                                "message %s", letter->sent.id);
     }
+    return ok;
 }
 
 static bool is_target(const struct letter *letter, const struct sandbox_device *device)
@@ -196,10 +215,11 @@ static bool is_target(const struct letter *letter, const struct sandbox_device *
 }
 
 /* Every device of @account that the sender was told of must be among the targets. */
-static void check_left_out(const struct letter *letter, struct sandbox_account *account)
+static bool check_left_out(const struct letter *letter, const struct sandbox_account *account)
 {
     const struct sandbox_listed *listed =
         sandbox_map_find(&letter->sender->listed, account->number);
+    bool ok = true;
 
     for (size_t i = 0; listed != NULL && i <= account->n_companions; i++) {
         const struct sandbox_device *device =
@@ -210,8 +230,76 @@ static void check_left_out(const struct letter *letter, struct sandbox_account *
             sandbox_violate_device(letter->sender, SANDBOX_VIOLATION_DEVICE_LEFT_OUT,
                                    "message %s has nothing for %s:%u", letter->sent.id,
                                    account->number, (unsigned)device->number);
+            ok = false;
         }
     }
+    return ok;
+}
+
+/* The device that @jid names; NULL when it is gone, or the sender itself. */
+static struct sandbox_device *target_device(const struct letter *letter, const struct wa_jid *jid)
+{
+    struct sandbox_device *device = sandbox_device_of(letter->world, jid);
+
+    return device == letter->sender ? NULL : device;
+}
+
+static bool never_was(const struct letter *letter, const struct wa_jid *jid)
+{
+    const struct sandbox_account *account = sandbox_account_of(letter->world, jid);
+
+    return account == NULL || (account != letter->to && account != letter->sender->account) ||
+           jid->device > account->last_device;
+}
+
+static bool came_before(const struct letter *letter, size_t i, const struct sandbox_device *device)
+{
+    for (size_t j = 0; j < i; j++) {
+        if (sandbox_device_of(letter->world, &letter->sent.targets[j].device) == device) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool check_target(const struct letter *letter, size_t i)
+{
+    const struct wa_message_target *target = &letter->sent.targets[i];
+    const struct sandbox_device *device = target_device(letter, &target->device);
+    char text[WA_JID_TEXT_MAX];
+
+    if (never_was(letter, &target->device)) {
+        sandbox_violate_device(letter->sender, SANDBOX_VIOLATION_UNKNOWN_DEVICE,
+                               "message %s for %s", letter->sent.id,
+                               wa_jid_format(&target->device, text));
+        return false;
+    }
+    if (device == NULL) {
+        return true;
+    }
+    if (came_before(letter, i, device)) {
+        sandbox_violate_device(letter->sender, SANDBOX_VIOLATION_REPEATED_DEVICE, "message %s",
+                               letter->sent.id);
+        return false;
+    }
+    return !target->has_enc || target->enc.count == 0 || check_asked(letter, device);
+}
+
+/* All of them, so that each thing that is wrong is counted. */
+static bool check_targets(const struct letter *letter)
+{
+    bool ok = true;
+
+    for (size_t i = 0; i < letter->sent.n_targets; i++) {
+        ok = check_target(letter, i) && ok;
+    }
+    if (!letter->is_retry) {
+        ok = check_left_out(letter, letter->to) && ok;
+        if (letter->to != letter->sender->account) {
+            ok = check_left_out(letter, letter->sender->account) && ok;
+        }
+    }
+    return ok;
 }
 
 /* ---- delivery ---- */
@@ -279,42 +367,15 @@ static void deliver(const struct letter *letter, struct sandbox_device *target,
     sandbox_route(target, node);
 }
 
-/* The device that a target names; NULL when there is none to give it to. */
-static struct sandbox_device *target_device(const struct letter *letter, const struct wa_jid *jid)
-{
-    struct sandbox_account *account = sandbox_account_of(letter->world, jid);
-    struct sandbox_device *device;
-    char text[WA_JID_TEXT_MAX];
-
-    if (account == NULL || (account != letter->to && account != letter->sender->account) ||
-        jid->device > account->last_device) {
-        sandbox_violate_device(letter->sender, SANDBOX_VIOLATION_UNKNOWN_DEVICE,
-                               "message %s for %s", letter->sent.id, wa_jid_format(jid, text));
-        return NULL;
-    }
-    device = sandbox_account_find(account, jid->device); /* NULL: it was removed since */
-    return device == letter->sender ? NULL : device;
-}
-
 static void deliver_all(const struct letter *letter)
 {
     for (size_t i = 0; i < letter->sent.n_targets; i++) {
         const struct wa_message_target *target = &letter->sent.targets[i];
         struct sandbox_device *device = target_device(letter, &target->device);
-        bool repeated = false;
 
-        for (size_t j = 0; j < i && device != NULL; j++) {
-            repeated = repeated ||
-                       sandbox_device_of(letter->world, &letter->sent.targets[j].device) == device;
-        }
-        if (repeated) {
-            sandbox_violate_device(letter->sender, SANDBOX_VIOLATION_REPEATED_DEVICE, "message %s",
-                                   letter->sent.id);
-        } else if (device != NULL && target->has_enc &&
-                   (!letter->only_asked || has_asked(letter, device))) {
-            if (target->enc.count > 0 || letter->only_asked) {
-                check_asked(letter, device);
-            }
+        if (device != NULL && target->has_enc &&
+            (!letter->only_asked || has_asked(letter, device))) {
+            settle_asked(letter, device);
             deliver(letter, device, &target->enc);
         }
     }
@@ -323,20 +384,21 @@ static void deliver_all(const struct letter *letter)
 /* One ciphertext for the device that `to` names: a retry, or data between a phone and its own. */
 static int deliver_one(const struct letter *letter)
 {
-    struct sandbox_device *device = sandbox_device_of(letter->world, &letter->sent.to);
+    struct sandbox_device *device = target_device(letter, &letter->sent.to);
 
-    if (device == NULL || device == letter->sender) {
+    if (device == NULL) {
         return 404;
     }
     if (letter->sent.category != NULL && device->account != letter->sender->account) {
         sandbox_violate_device(letter->sender, SANDBOX_VIOLATION_BAD_STANZA,
                                "message %s: category %s for somebody else", letter->sent.id,
                                letter->sent.category);
-        return 400;
+        return REFUSED;
     }
-    if (letter->is_retry) {
-        check_asked(letter, device);
+    if (letter->is_retry && !check_asked(letter, device)) {
+        return REFUSED;
     }
+    settle_asked(letter, device);
     deliver(letter, device, &letter->sent.enc);
     return 0;
 }
@@ -367,7 +429,27 @@ static bool has_count(const struct wa_message_sent *sent)
     return found;
 }
 
-/* Returns the error for the ack, 0 for none. */
+/* 0, or the error for the ack: a refused message reaches nobody, and may be sent again corrected.
+ */
+static int handle_new(const struct letter *letter)
+{
+    bool ok = check_identity(letter);
+    int error = 0;
+
+    if (letter->sent.has_enc) {
+        error = ok ? deliver_one(letter) : REFUSED;
+    } else if (check_targets(letter) && ok) {
+        deliver_all(letter);
+    } else {
+        error = REFUSED;
+    }
+    if (error == 0) {
+        letter->world->totals.messages++;
+        remember(letter);
+    }
+    return error;
+}
+
 static int handle(struct letter *letter)
 {
     struct err err = {0};
@@ -375,7 +457,7 @@ static int handle(struct letter *letter)
     if (wa_message_sent_parse(letter->node, &letter->world->arena, &letter->sent, &err) < 0) {
         sandbox_violate_device(letter->sender, SANDBOX_VIOLATION_BAD_STANZA, "message: %s",
                                err.text);
-        return 400;
+        return REFUSED;
     }
     if (letter->sent.to.server == WA_SERVER_BROADCAST) {
         return 0; /* a status: nobody follows here */
@@ -387,25 +469,20 @@ static int handle(struct letter *letter)
     if (!all_pairwise(&letter->sent)) {
         sandbox_violate_device(letter->sender, SANDBOX_VIOLATION_BAD_STANZA,
                                "message %s: an enc that is neither msg nor pkmsg", letter->sent.id);
-        return 400;
+        return REFUSED;
     }
     letter->is_retry = has_count(&letter->sent);
-    if (is_repeat(letter)) {
+    switch (look_up(letter)) {
+    case SEEN_NEW:
+        return handle_new(letter);
+    case SEEN_REPEAT:
+        letter->world->totals.repeats++;
         return 0;
+    default:
+        sandbox_violate_device(letter->sender, SANDBOX_VIOLATION_REPEAT_DIFFERS, "message %s",
+                               letter->sent.id);
+        return REFUSED;
     }
-    letter->world->totals.messages++;
-    check_identity(letter);
-    if (letter->sent.has_enc) {
-        return deliver_one(letter);
-    }
-    if (!letter->is_retry) {
-        check_left_out(letter, letter->to);
-        if (letter->to != letter->sender->account) {
-            check_left_out(letter, letter->sender->account);
-        }
-    }
-    deliver_all(letter);
-    return 0;
 }
 
 struct wa_node *sandbox_message_handle(struct sandbox_device *sender, const struct wa_node *node)

@@ -1,9 +1,11 @@
 /* The world on real sockets: the client engine over TLS on a loopback port. */
 #include "sandbox/sandbox_net.h"
 
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -285,6 +287,47 @@ static void rubbish_closes_the_socket(void **state)
                      1);
 }
 
+/* A websocket without TLS on a port of its own, as bytes; gives the socket. */
+static int dial_plain(struct rig *rig, struct sandbox_net **net)
+{
+    static const char upgrade[] =
+        "GET /ws/chat HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
+        "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+    struct sandbox_net_config config = {.address = "127.0.0.1", .clock = clock_of_test};
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    assert_true(fd >= 0);
+    assert_int_equal(sandbox_net_new(rig->loop, rig->world, &config, net, NULL), 0);
+    to.sin_port = htons(sandbox_net_port(*net));
+    assert_int_equal(connect(fd, (const struct sockaddr *)&to, sizeof(to)), 0);
+    assert_int_equal(send(fd, upgrade, sizeof(upgrade) - 1, MSG_NOSIGNAL), sizeof(upgrade) - 1);
+    return fd;
+}
+
+static bool broke_the_websocket(void *ctx)
+{
+    const struct sandbox_ledger *ledger = sandbox_world_ledger(((struct rig *)ctx)->world);
+
+    return ledger->by_reason[SANDBOX_VIOLATION_WEBSOCKET] > 0;
+}
+
+static void a_message_of_another_kind_is_refused(void **state)
+{
+    static const char text[] = "\x81\x82\0\0\0\0hi"; /* a text message, masked with zeros */
+    struct rig *rig = *state;
+    struct sandbox_net *net = NULL;
+    int fd = dial_plain(rig, &net);
+
+    assert_int_equal(send(fd, text, sizeof(text) - 1, MSG_NOSIGNAL), sizeof(text) - 1);
+    wait_for(rig, broke_the_websocket);
+    wait_for(rig, nobody_connected);
+    assert_int_equal(sandbox_world_ledger(rig->world)->n_violations, 1);
+    (void)close(fd);
+    sandbox_net_close(&net);
+}
+
 static void the_world_ends_with_clients_connected(void **state)
 {
     struct rig *rig = *state;
@@ -303,6 +346,7 @@ int main(void)
         NET_TEST(a_client_that_is_cut_off_is_gone_too),
         NET_TEST(a_client_pairs_after_a_long_silence),
         NET_TEST(rubbish_closes_the_socket),
+        NET_TEST(a_message_of_another_kind_is_refused),
         NET_TEST(the_world_ends_with_clients_connected),
     };
 

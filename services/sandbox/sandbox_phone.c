@@ -218,7 +218,7 @@ struct reading {
 };
 
 /* Own copies are wrapped, and name the chat they were sent to; others' are not. */
-static void check_wrapping(const struct reading *reading, const struct wa_body *body)
+static bool check_wrapping(const struct reading *reading, const struct wa_body *body)
 {
     bool is_own = reading->view.from_me;
     struct wa_jid chat;
@@ -227,13 +227,16 @@ static void check_wrapping(const struct reading *reading, const struct wa_body *
         sandbox_violate_device(reading->sender, SANDBOX_VIOLATION_BAD_DEVICE_SENT,
                                "message %s is %s", reading->message.id,
                                is_own ? "an own copy and not wrapped" : "wrapped as an own copy");
-    } else if (is_own &&
-               (body->destination == NULL || !wa_jid_parse(body->destination, &chat) ||
-                sandbox_account_of(reading->phone->account->world, &chat) !=
-                    sandbox_account_of(reading->phone->account->world, &reading->view.chat))) {
+        return false;
+    }
+    if (is_own && (body->destination == NULL || !wa_jid_parse(body->destination, &chat) ||
+                   sandbox_account_of(reading->phone->account->world, &chat) !=
+                       sandbox_account_of(reading->phone->account->world, &reading->view.chat))) {
         sandbox_violate_device(reading->sender, SANDBOX_VIOLATION_BAD_DEVICE_SENT,
                                "message %s names another chat", reading->message.id);
+        return false;
     }
+    return true;
 }
 
 static void answer(const struct reading *reading, const struct wa_body *body)
@@ -282,7 +285,9 @@ static void read_plain(struct reading *reading, struct bytes plain)
     if (reading->message.category != NULL) {
         return; /* a companion asks its phone for keys or history: it has given all it has */
     }
-    check_wrapping(reading, &body);
+    if (!check_wrapping(reading, &body)) {
+        return;
+    }
     if (reading->entry != NULL) {
         is_first =
             sandbox_ledger_decrypted(&world->ledger, reading->entry, body.text, world->now_ms);

@@ -13,8 +13,6 @@
 #include "wa/wa_receipt.h"
 #include "wa/wa_usync.h"
 
-enum { PREKEYS = 20, TARGETS_MAX = 64 };
-
 /* ---- the wire ---- */
 
 static void push(struct buf **queue, size_t *n, struct bytes message)
@@ -58,19 +56,23 @@ static void on_client_send(void *ctx, struct bytes message)
     push(&tester->to_world, &tester->n_to_world, message);
 }
 
-/* Does the socket live long enough for @message? */
-static bool survives(struct tester *tester, struct bytes message)
+/* As much of @message as still gets through before the socket is gone. */
+static struct bytes what_survives(struct tester *tester, struct bytes message)
 {
-    if (!tester->will_cut) {
-        return true;
+    if (tester->will_cut) {
+        message.n = message.n < tester->bytes_left ? message.n : tester->bytes_left;
+        tester->bytes_left -= message.n;
     }
-    if (message.n > tester->bytes_left) {
-        tester->will_cut = false;
-        tester_cut(tester);
-        return false;
+    return message;
+}
+
+static void deliver(struct tester *tester, bool to_world, struct bytes message)
+{
+    if (to_world && tester->conn != NULL) {
+        sandbox_conn_receive(tester->conn, message);
+    } else if (!to_world && tester->client != NULL) {
+        wa_client_feed(tester->client, message, tester->now_ms);
     }
-    tester->bytes_left -= message.n;
-    return true;
 }
 
 /* Take all of one direction and give it on. */
@@ -78,6 +80,7 @@ static void carry(struct tester *tester, bool to_world)
 {
     struct buf *queue = to_world ? tester->to_world : tester->to_client;
     size_t n = to_world ? tester->n_to_world : tester->n_to_client;
+    bool is_cut = false;
 
     if (to_world) {
         tester->to_world = NULL;
@@ -86,14 +89,17 @@ static void carry(struct tester *tester, bool to_world)
         tester->to_client = NULL;
         tester->n_to_client = 0;
     }
-    for (size_t i = 0; i < n && survives(tester, buf_bytes(&queue[i])); i++) {
-        if (to_world && tester->conn != NULL) {
-            sandbox_conn_receive(tester->conn, buf_bytes(&queue[i]));
-        } else if (!to_world && tester->client != NULL) {
-            wa_client_feed(tester->client, buf_bytes(&queue[i]), tester->now_ms);
-        }
+    for (size_t i = 0; i < n && !is_cut; i++) {
+        struct bytes part = what_survives(tester, buf_bytes(&queue[i]));
+
+        is_cut = part.n < queue[i].n;
+        deliver(tester, to_world, part);
     }
     clear(&queue, &n);
+    if (is_cut) {
+        tester->will_cut = false;
+        tester_cut(tester);
+    }
 }
 
 void tester_pump(struct tester *tester)
@@ -144,7 +150,8 @@ static void on_reply(void *ctx, int rc, int code, const struct wa_node *reply)
 {
     struct tester *tester = ctx;
 
-    (void)code;
+    tester->n_replies++;
+    tester->reply_code = rc == -ERR_REFUSED ? code : rc;
     tester->reply = rc == 0 ? wa_node_copy(&tester->arena, reply) : NULL;
 }
 
@@ -162,22 +169,27 @@ static void on_uploaded(void *ctx, int rc, int code, const struct wa_node *reply
 
     (void)code;
     (void)reply;
+    if (rc == -ERR_CLOSED) {
+        return; /* the next login finds the server without them, and asks again */
+    }
     assert_int_equal(rc, 0);
+    tester->n_uploads++;
     wa_client_proceed(tester->client, tester->now_ms);
 }
 
 static void upload(struct tester *tester)
 {
-    struct sigstore_prekey *keys = mem_array0(PREKEYS, sizeof(*keys));
-    struct wa_prekey *offered = mem_array0(PREKEYS, sizeof(*offered));
-    struct wa_prekeys_upload upload = {.keys = offered, .n = PREKEYS};
+    size_t n = tester->n_prekeys == 0 ? TESTER_PREKEYS : tester->n_prekeys;
+    struct sigstore_prekey *keys = mem_array0(n, sizeof(*keys));
+    struct wa_prekey *offered = mem_array0(n, sizeof(*offered));
+    struct wa_prekeys_upload upload = {.keys = offered, .n = n};
     uint32_t first = 0;
 
     assert_int_equal(sigstore_prekey_next(tester->signal, &first), SIGSTORE_OK);
-    sigstore_prekeys_make(first, PREKEYS, keys);
-    assert_int_equal(sigstore_prekeys_add(tester->signal, keys, PREKEYS), SIGSTORE_OK);
+    sigstore_prekeys_make(first, n, keys);
+    assert_int_equal(sigstore_prekeys_add(tester->signal, keys, n), SIGSTORE_OK);
     assert_int_equal(sigstore_bundle(tester->signal, false, &upload.own), SIGSTORE_OK);
-    for (size_t i = 0; i < PREKEYS; i++) {
+    for (size_t i = 0; i < n; i++) {
         offered[i].id = keys[i].id;
         memcpy(offered[i].public_key, keys[i].pair.pub, CRYPTO_KEY);
     }
@@ -191,50 +203,108 @@ static void upload(struct tester *tester)
 
 /* ---- what comes in ---- */
 
-static struct sigstore_addr addr_of(const struct tester *tester, const struct wa_jid *jid)
+static bool was_read(const struct tester *tester, const struct wa_node *node)
 {
-    const struct sandbox_account *account =
-        jid->server == WA_SERVER_PN ? sandbox_world_account(tester->world, jid->user) : NULL;
-    struct sigstore_addr addr = {.device = jid->device};
+    const char *id = wa_node_attr(node, "id");
 
-    (void)snprintf(addr.name, sizeof(addr.name), "%s_1",
-                   account == NULL ? jid->user : sandbox_account_lid(account));
-    return addr;
+    for (size_t i = 0; i < tester->n_seen; i++) {
+        if (tester->seen[i].text != NULL &&
+            wa_node_attr_is(tester->seen[i].node, "id", id == NULL ? "" : id)) {
+            return true;
+        }
+    }
+    return false;
 }
 
-static char *read_message(struct tester *tester, const struct wa_node *node)
+static char *text_of(struct tester *tester, struct bytes padded)
 {
-    struct wa_message_received message = {0};
-    struct sigstore_plain plain = {0};
+    struct bytes bytes = arena_bytes(&tester->arena, padded);
     struct wa_body body = {0};
-    struct sigstore_addr addr;
-    struct bytes bytes;
 
-    assert_int_equal(wa_message_received_parse(node, &tester->arena, &message, NULL), 0);
-    assert_int_equal(message.n_encs, 1);
-    addr = addr_of(tester, &message.from);
-    if (sigstore_decrypt(tester->signal, &addr, message.encs[0].type, message.encs[0].bytes,
-                         &plain) != SIGSTORE_OK) {
-        return NULL;
-    }
-    bytes = arena_bytes(&tester->arena, buf_bytes(&plain.bytes));
-    buf_wipe(&plain.bytes);
     assert_true(wa_body_unpad(&bytes));
     assert_int_equal(wa_body_parse(bytes, &tester->arena, &body, NULL), 0);
     return arena_strdup(&tester->arena, body.text);
 }
 
+/* What the message says; NULL: it was read before. */
+static char *decrypt(struct tester *tester, const struct wa_message_received *message,
+                     const struct wa_node *node)
+{
+    struct sigstore_addr addr = tester_addr(tester, &message->from);
+    struct sigstore_plain plain = {0};
+    enum sigstore_verdict verdict = sigstore_decrypt(tester->signal, &addr, message->encs[0].type,
+                                                     message->encs[0].bytes, &plain);
+    char *text = NULL;
+
+    if (verdict == SIGSTORE_OK && was_read(tester, node)) {
+        tester->n_reread++;
+    } else if (verdict == SIGSTORE_OK) {
+        text = text_of(tester, buf_bytes(&plain.bytes));
+    } else if (verdict != SIGSTORE_DUPLICATE) {
+        fail_msg("message %s: %s", message->id, sigstore_verdict_text(verdict));
+    }
+    buf_wipe(&plain.bytes);
+    return text;
+}
+
+/* As if the ciphertext had been lost on the way: the session is not touched. */
+static void ask_again(struct tester *tester, const struct wa_message_received *message)
+{
+    struct wa_retry retry = {.count = message->encs[0].count + 1,
+                             .id = message->id,
+                             .time = message->time,
+                             .registration_id = tester->creds.registration_id};
+
+    tester->fail--;
+    tester->n_asked++;
+    if (retry.count > 1) {
+        retry.has_keys = sigstore_bundle(tester->signal, true, &retry.keys) == SIGSTORE_OK;
+    }
+    assert_int_equal(
+        wa_client_send(tester->client, wa_retry_to_server(&tester->arena, message, &retry), NULL),
+        0);
+}
+
+static void tell_delivered(struct tester *tester, const struct wa_message_received *message)
+{
+    struct wa_message_view view = {0};
+    struct wa_receipt receipt = {0};
+
+    assert_true(wa_message_view(message, &tester->creds.pn, &tester->creds.lid, &view));
+    wa_receipt_for(message, &view, true, &receipt);
+    assert_int_equal(
+        wa_client_send(tester->client, wa_receipt_to_server(&tester->arena, &receipt), NULL), 0);
+}
+
+static char *read_message(struct tester *tester, const struct wa_node *node)
+{
+    struct wa_message_received message = {0};
+    char *text;
+
+    assert_int_equal(wa_message_received_parse(node, &tester->arena, &message, NULL), 0);
+    assert_int_equal(message.n_encs, 1);
+    if (tester->fail > 0 && message.category == NULL && !was_read(tester, node)) {
+        ask_again(tester, &message);
+        return NULL;
+    }
+    text = decrypt(tester, &message, node);
+    if (tester->sends_receipts) {
+        tell_delivered(tester, &message);
+    }
+    return text;
+}
+
 static void take_stanza(struct tester *tester, const struct wa_node *node)
 {
-    struct tester_seen *seen = &tester->seen[tester->n_seen++];
+    struct tester_seen seen = {.node = wa_node_copy(&tester->arena, node)};
 
     assert_true(tester->n_seen < TESTER_SEEN_MAX);
-    seen->node = wa_node_copy(&tester->arena, node);
     if (wa_node_is(node, "message")) {
-        seen->text = read_message(tester, seen->node);
+        seen.text = read_message(tester, seen.node);
     }
+    tester->seen[tester->n_seen++] = seen;
     if (!tester->never_acks) {
-        assert_int_equal(wa_client_ack(tester->client, seen->node, 0, NULL), 0);
+        assert_int_equal(wa_client_ack(tester->client, seen.node, 0, NULL), 0);
     }
 }
 
@@ -330,6 +400,24 @@ void tester_cut(struct tester *tester)
     clear(&tester->to_client, &tester->n_to_client);
 }
 
+void tester_open_raw(struct tester *tester)
+{
+    tester_cut(tester);
+    tester->was_closed = false;
+    tester->conn = sandbox_conn_open(tester->world, &wire, tester);
+}
+
+bool tester_is_up(const struct tester *tester)
+{
+    return tester->client != NULL && tester->is_ready && !tester->has_ended;
+}
+
+void tester_send_raw(struct tester *tester, struct bytes bytes)
+{
+    sandbox_conn_receive(tester->conn, bytes);
+    tester_pump(tester);
+}
+
 struct sandbox_account *tester_pair(struct tester *tester, struct sandbox_account *account)
 {
     struct sandbox_account *scanned = NULL;
@@ -346,189 +434,6 @@ struct sandbox_account *tester_pair(struct tester *tester, struct sandbox_accoun
     tester_connect(tester);
     assert_true(tester->is_ready);
     return scanned;
-}
-
-/* ---- writing ---- */
-
-/* The devices that a message to @number is for: the recipient's and our own others. */
-static size_t find_targets(struct tester *tester, const struct wa_jid *to,
-                           struct wa_jid out[TARGETS_MAX])
-{
-    struct wa_usync_asked asked[2] = {{.jid = *to}, {.jid = wa_jid_bare(&tester->creds.pn)}};
-    struct wa_usync_query query = {.protocols = WA_USYNC_DEVICES | WA_USYNC_LID,
-                                   .sid = "1",
-                                   .mode = "query",
-                                   .context = "message",
-                                   .users = asked,
-                                   .n = 2};
-    struct wa_usync_answer answer = {0};
-    size_t n = 0;
-
-    tester_request(tester, wa_usync_query(&tester->arena, NULL, &query));
-    assert_non_null(tester->reply);
-    assert_int_equal(wa_usync_answer_parse(tester->reply, &tester->arena, &answer, NULL), 0);
-    for (size_t i = 0; i < answer.n; i++) {
-        for (size_t j = 0; j < answer.users[i].n_devices && n < TARGETS_MAX; j++) {
-            out[n] = wa_usync_device_jid(&answer.users[i].jid, &answer.users[i].devices[j]);
-            n += wa_jid_equal(&out[n], &tester->creds.pn) ? 0 : 1;
-        }
-    }
-    return n;
-}
-
-static void start_sessions(struct tester *tester, const struct wa_jid *devices, size_t n)
-{
-    struct wa_jid *wanted = arena_array0(&tester->arena, n + 1, sizeof(*wanted));
-    struct wa_prekeys_found *found = NULL;
-    size_t n_wanted = 0;
-    size_t n_found = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        struct sigstore_addr addr = addr_of(tester, &devices[i]);
-        struct sigstore_peer peer = {0};
-
-        assert_int_equal(sigstore_peer_get(tester->signal, &addr, &peer), SIGSTORE_OK);
-        if (!peer.has_session) {
-            wanted[n_wanted++] = devices[i];
-        }
-    }
-    if (n_wanted == 0) {
-        return;
-    }
-    tester_request(tester, wa_prekeys_fetch(&tester->arena, NULL, wanted, n_wanted));
-    assert_non_null(tester->reply);
-    assert_int_equal(wa_prekeys_answer_parse(tester->reply, &tester->arena, &found, &n_found, NULL),
-                     0);
-    assert_int_equal(n_found, n_wanted);
-    for (size_t i = 0; i < n_found; i++) {
-        struct sigstore_addr addr = addr_of(tester, &found[i].device);
-
-        assert_true(found[i].ok);
-        assert_int_equal(sigstore_peer_start(tester->signal, &addr, &found[i].bundle, NULL),
-                         SIGSTORE_OK);
-    }
-}
-
-static struct wa_enc seal(struct tester *tester, const struct wa_jid *device,
-                          const struct buf *body)
-{
-    struct sigstore_addr addr = addr_of(tester, device);
-    struct wa_enc enc = {0};
-    struct buf plain = {0};
-    struct buf cipher = {0};
-
-    buf_add(&plain, body->p, body->n);
-    if (tester->wrong.bad_padding) {
-        buf_add_be(&plain, 0x0503, 2); /* ends with 3: so should the two before */
-    } else {
-        wa_body_pad(&plain);
-    }
-    assert_int_equal(sigstore_encrypt(tester->signal, &addr, buf_bytes(&plain), &enc.type, &cipher),
-                     SIGSTORE_OK);
-    enc.bytes = arena_bytes(&tester->arena, buf_bytes(&cipher));
-    buf_done(&plain);
-    buf_done(&cipher);
-    return enc;
-}
-
-static void set_identity(struct tester *tester, struct wa_message_sent *message)
-{
-    if (!tester->wrong.no_identity) {
-        message->device_identity =
-            (struct bytes){tester->creds.device_identity, tester->creds.device_identity_n};
-    }
-}
-
-static struct wa_node *build(struct tester *tester, const struct wa_jid *to, const char *text)
-{
-    struct wa_jid devices[TARGETS_MAX];
-    size_t n = find_targets(tester, to, devices);
-    struct wa_message_target *targets = arena_array0(&tester->arena, n + 1, sizeof(*targets));
-    struct wa_message_sent message = {.to = *to, .type = "text", .targets = targets};
-    struct buf plain = {0};
-    struct buf wrapped = {0};
-    char chat[WA_JID_TEXT_MAX];
-
-    message.id = tester->wrong.id != NULL
-                     ? tester->wrong.id
-                     : arena_printf(&tester->arena, "3EB0%08X%08X", tester->creds.registration_id,
-                                    ++tester->n_ids);
-    start_sessions(tester, devices, n);
-    wa_body_text(text, &plain);
-    wa_body_device_sent(wa_jid_format(to, chat), buf_bytes(&plain), &wrapped);
-    for (size_t i = 0; i < n; i++) {
-        bool is_own = wa_jid_same_user(&devices[i], &tester->creds.pn);
-
-        if (tester->wrong.left_out && devices[i].device != 0) {
-            tester->wrong.left_out = false;
-            continue;
-        }
-        targets[message.n_targets++] = (struct wa_message_target){
-            .device = devices[i],
-            .has_enc = true,
-            .enc =
-                seal(tester, &devices[i], is_own && !tester->wrong.not_wrapped ? &wrapped : &plain),
-        };
-    }
-    set_identity(tester, &message);
-    buf_done(&plain);
-    buf_done(&wrapped);
-    return wa_message_sent_build(&tester->arena, &message);
-}
-
-struct wa_node *tester_make(struct tester *tester, const char *number, const char *text)
-{
-    struct wa_jid to = wa_jid_make(WA_SERVER_PN, number, 0);
-
-    return build(tester, &to, text);
-}
-
-const char *tester_send(struct tester *tester, const char *number, const char *text)
-{
-    struct wa_jid to = wa_jid_make(WA_SERVER_PN, number, 0);
-    struct wa_node *node;
-
-    if (tester->wrong.same_bytes) {
-        node = wa_node_copy(&tester->arena, tester->last_sent);
-        wa_node_setf(node, "id", "3EB0REPLAY%u", ++tester->n_ids);
-    } else {
-        node = build(tester, &to, text);
-    }
-    tester->wrong = (struct tester_wrong){0};
-    tester->last_sent = node;
-    tester_send_node(tester, node);
-    return wa_node_attr(node, "id");
-}
-
-void tester_send_again(struct tester *tester, const struct wa_node *retry, const char *text)
-{
-    struct wa_receipt receipt = {0};
-    struct wa_retry asked = {0};
-    struct wa_message_sent message = {.type = "text", .has_enc = true, .single_device = true};
-    struct sigstore_addr addr;
-    struct buf plain = {0};
-
-    assert_int_equal(wa_receipt_from_server(retry, &tester->arena, &receipt, NULL), 0);
-    assert_int_equal(wa_retry_parse(retry, &asked, NULL), 0);
-    addr = addr_of(tester, &receipt.peer);
-    if (asked.has_keys) {
-        assert_int_equal(sigstore_peer_start(tester->signal, &addr, &asked.keys, NULL),
-                         SIGSTORE_OK);
-    }
-    wa_body_text(text, &plain);
-    message.id = receipt.id;
-    message.to = receipt.peer;
-    message.enc = seal(tester, &receipt.peer, &plain);
-    message.enc.count = asked.count;
-    set_identity(tester, &message);
-    buf_done(&plain);
-    tester_send_node(tester, wa_message_sent_build(&tester->arena, &message));
-}
-
-void tester_send_node(struct tester *tester, const struct wa_node *node)
-{
-    assert_int_equal(wa_client_send(tester->client, node, NULL), 0);
-    tester_pump(tester);
 }
 
 /* ---- looking ---- */

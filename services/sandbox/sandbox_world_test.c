@@ -4,76 +4,13 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "sandbox/sandbox_tester.h"
+#include "sandbox/sandbox_world_tester.h"
 #include "testkit/testkit.h"
 #include "wa/wa_iq.h"
 #include "wa/wa_receipt.h"
 #include "wa/wa_usync.h"
 
-enum { T0_S = 1763700000 };
-
-struct fixture {
-    struct sandbox_world *world;
-    struct sandbox_account *alice; /* has a companion: */
-    struct tester tester;
-    struct sandbox_account *bob; /* a phone */
-};
-
-static int set_up(void **state)
-{
-    static const char *const numbers[] = {"4915111111111", "4915122222222"};
-    struct fixture *f = mem_new0(sizeof(*f));
-    struct sandbox_options options = {.seed = {1, 2, 3}, .now_ms = (int64_t)T0_S * 1000};
-    struct sandbox_account *accounts[2];
-
-    assert_int_equal(sandbox_world_new(&options, &f->world, NULL), 0);
-    assert_int_equal(sandbox_world_phones(f->world, 2, numbers, NULL, accounts, NULL), 0);
-    f->alice = accounts[0];
-    f->bob = accounts[1];
-    tester_init(&f->tester, f->world);
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-
-    tester_done(&f->tester);
-    sandbox_world_free(&f->world);
-    free(f);
-    return 0;
-}
-
-static uint64_t violations(const struct fixture *f, enum sandbox_violation what)
-{
-    return sandbox_world_ledger(f->world)->by_reason[what];
-}
-
-static void no_violations(const struct fixture *f)
-{
-    const struct sandbox_violation_record *last =
-        sandbox_ledger_last(sandbox_world_ledger(f->world), 0);
-
-    if (last != NULL) {
-        fail_msg("%s: %s", sandbox_violation_name(last->what), last->detail);
-    }
-}
-
-/* The only violation so far is one @what. */
-static void one_violation(const struct fixture *f, enum sandbox_violation what)
-{
-    const struct sandbox_ledger *ledger = sandbox_world_ledger(f->world);
-    const struct sandbox_violation_record *last = sandbox_ledger_last(ledger, 0);
-
-    if (ledger->n_violations != 1 || ledger->by_reason[what] != 1) {
-        fail_msg("%d violations, last %s: %s; want one %s", (int)ledger->n_violations,
-                 last == NULL ? "none" : sandbox_violation_name(last->what),
-                 last == NULL ? "" : last->detail, sandbox_violation_name(what));
-    }
-}
-
-static const struct sandbox_entry *find_entry(const struct fixture *f, const char *id,
+static const struct sandbox_entry *find_entry(const struct world_tester *f, const char *id,
                                               const struct sandbox_account *by)
 {
     const struct sandbox_ledger *ledger = sandbox_world_ledger(f->world);
@@ -91,22 +28,22 @@ static const struct sandbox_entry *find_entry(const struct fixture *f, const cha
 
 static void a_client_pairs_and_logs_in(void **state)
 {
-    struct fixture *f = *state;
+    struct world_tester *f = *state;
     struct sandbox_device_view view;
     size_t at = 0;
 
     assert_ptr_equal(tester_pair(&f->tester, f->alice), f->alice);
-    assert_string_equal(f->tester.creds.pn.user, "4915111111111");
+    assert_string_equal(f->tester.creds.pn.user, WORLD_ALICE);
     assert_int_equal(f->tester.creds.pn.device, 1);
     assert_string_equal(f->tester.creds.lid.user, sandbox_account_lid(f->alice));
     assert_true(sandbox_account_device(f->alice, &at, &view));
     assert_true(view.is_active && view.prekeys > 0);
-    no_violations(f);
+    world_tester_no_violations(f);
 }
 
 static void the_phone_greets_a_new_companion(void **state)
 {
-    struct fixture *f = *state;
+    struct world_tester *f = *state;
 
     (void)tester_pair(&f->tester, f->alice);
     tester_pass(&f->tester, 1000);
@@ -116,12 +53,12 @@ static void the_phone_greets_a_new_companion(void **state)
     tester_cut(&f->tester);
     tester_connect(&f->tester);
     assert_int_equal(tester_count(&f->tester, "message", NULL), 2); /* once only */
-    no_violations(f);
+    world_tester_no_violations(f);
 }
 
 static void a_code_is_good_for_its_own_client_and_once(void **state)
 {
-    struct fixture *f = *state;
+    struct world_tester *f = *state;
     struct sandbox_account *out = NULL;
     char qr[SANDBOX_QR_MAX];
 
@@ -131,26 +68,12 @@ static void a_code_is_good_for_its_own_client_and_once(void **state)
     assert_int_equal(sandbox_world_scan(f->world, qr, f->alice, &out, NULL), 0);
     assert_int_equal(sandbox_world_scan(f->world, qr, f->bob, &out, NULL), -ERR_NOT_FOUND);
     tester_pump(&f->tester);
-    no_violations(f);
-}
-
-static void a_code_with_other_keys_is_refused(void **state)
-{
-    struct fixture *f = *state;
-    struct sandbox_account *out = NULL;
-    char *comma;
-
-    tester_connect(&f->tester);
-    comma = strchr(f->tester.qr, ',');
-    assert_non_null(comma);
-    comma[5] = comma[5] == 'A' ? 'B' : 'A';
-    assert_int_equal(sandbox_world_scan(f->world, f->tester.qr, NULL, &out, NULL), -ERR_REFUSED);
-    one_violation(f, SANDBOX_VIOLATION_BAD_PAIRING);
+    world_tester_no_violations(f);
 }
 
 static void a_new_phone_is_made_when_none_is_named(void **state)
 {
-    struct fixture *f = *state;
+    struct world_tester *f = *state;
     struct sandbox_account *made = tester_pair(&f->tester, NULL);
 
     assert_ptr_not_equal(made, f->alice);
@@ -159,7 +82,7 @@ static void a_new_phone_is_made_when_none_is_named(void **state)
 
 static void an_unknown_device_is_logged_out(void **state)
 {
-    struct fixture *f = *state;
+    struct world_tester *f = *state;
 
     (void)tester_pair(&f->tester, f->alice);
     tester_cut(&f->tester);
@@ -167,24 +90,12 @@ static void an_unknown_device_is_logged_out(void **state)
     tester_connect(&f->tester);
     assert_true(f->tester.has_ended);
     assert_int_equal(f->tester.ended, WA_END_LOGGED_OUT);
-    no_violations(f);
-}
-
-static void another_noise_key_is_no_login(void **state)
-{
-    struct fixture *f = *state;
-
-    (void)tester_pair(&f->tester, f->alice);
-    tester_cut(&f->tester);
-    crypto_pair_new(&f->tester.creds.noise);
-    tester_connect(&f->tester);
-    assert_int_equal(f->tester.ended, WA_END_LOGGED_OUT);
-    one_violation(f, SANDBOX_VIOLATION_BAD_HANDSHAKE);
+    world_tester_no_violations(f);
 }
 
 static void a_second_connection_replaces_the_first(void **state)
 {
-    struct fixture *f = *state;
+    struct world_tester *f = *state;
     struct tester second;
 
     (void)tester_pair(&f->tester, f->alice);
@@ -197,12 +108,12 @@ static void a_second_connection_replaces_the_first(void **state)
     assert_int_equal(f->tester.ended, WA_END_REPLACED);
     assert_true(second.conn != NULL && !second.has_ended);
     tester_done(&second);
-    no_violations(f);
+    world_tester_no_violations(f);
 }
 
 static void a_removed_companion_is_told(void **state)
 {
-    struct fixture *f = *state;
+    struct world_tester *f = *state;
 
     (void)tester_pair(&f->tester, f->alice);
     assert_int_equal(sandbox_account_unlink(f->alice, 9, NULL), -ERR_NOT_FOUND);
@@ -213,7 +124,7 @@ static void a_removed_companion_is_told(void **state)
 
 static void a_companion_that_removes_itself_gets_its_answer_first(void **state)
 {
-    struct fixture *f = *state;
+    struct world_tester *f = *state;
     struct wa_node *iq;
     size_t at = 0;
     struct sandbox_device_view view;
@@ -227,12 +138,12 @@ static void a_companion_that_removes_itself_gets_its_answer_first(void **state)
     assert_false(sandbox_account_device(f->alice, &at, &view));
     tester_pass(&f->tester, SANDBOX_PARTING_MS + 1);
     assert_int_equal(f->tester.ended, WA_END_LOGGED_OUT);
-    no_violations(f);
+    world_tester_no_violations(f);
 }
 
 static void a_client_that_does_not_close_is_closed(void **state)
 {
-    struct fixture *f = *state;
+    struct world_tester *f = *state;
     struct sandbox_totals totals;
 
     (void)tester_pair(&f->tester, f->alice);
@@ -248,19 +159,19 @@ static void a_client_that_does_not_close_is_closed(void **state)
 
 static void a_client_stays_for_hours_by_its_pings(void **state)
 {
-    struct fixture *f = *state;
+    struct world_tester *f = *state;
 
     (void)tester_pair(&f->tester, f->alice);
     tester_pass(&f->tester, 7200000);
     assert_false(f->tester.has_ended);
-    no_violations(f);
+    world_tester_no_violations(f);
 }
 
 /* ---- messages ---- */
 
 static void a_text_is_decrypted_delivered_and_read(void **state)
 {
-    struct fixture *f = *state;
+    struct world_tester *f = *state;
     struct sandbox_behaviour *bob = sandbox_account_behaviour(f->bob);
     const struct sandbox_entry *entry;
     const char *id;
@@ -268,7 +179,7 @@ static void a_text_is_decrypted_delivered_and_read(void **state)
     bob->delay_ms = 100;
     bob->read_delay_ms = 400;
     (void)tester_pair(&f->tester, f->alice);
-    id = tester_send(&f->tester, "4915122222222", "Hi Bob");
+    id = tester_send(&f->tester, WORLD_BOB, "Hi Bob");
     assert_int_equal(f->tester.n_acks, 1);
     assert_int_equal(f->tester.last_ack_error, 0);
     entry = find_entry(f, id, f->bob);
@@ -278,7 +189,7 @@ static void a_text_is_decrypted_delivered_and_read(void **state)
     entry = find_entry(f, id, f->alice); /* her phone has a copy */
     assert_non_null(entry);
     assert_true(entry->is_own_copy);
-    assert_string_equal(entry->chat, "4915122222222");
+    assert_string_equal(entry->chat, WORLD_BOB);
     tester_pass(&f->tester, 99);
     assert_int_equal(tester_count(&f->tester, "receipt", NULL), 0);
     tester_pass(&f->tester, 2);
@@ -287,12 +198,12 @@ static void a_text_is_decrypted_delivered_and_read(void **state)
     assert_int_equal(tester_count(&f->tester, "receipt", "read"), 1);
     assert_string_equal(wa_node_attr(tester_last(&f->tester, "receipt", "read")->node, "id"), id);
     assert_int_equal(sandbox_ledger_distinct(sandbox_world_ledger(f->world)), 1);
-    no_violations(f);
+    world_tester_no_violations(f);
 }
 
 static void a_phone_replies_and_the_sessions_go_on(void **state)
 {
-    struct fixture *f = *state;
+    struct world_tester *f = *state;
 
     sandbox_account_behaviour(f->bob)->reply = SANDBOX_REPLY_ECHO;
     (void)tester_pair(&f->tester, f->alice);
@@ -300,41 +211,41 @@ static void a_phone_replies_and_the_sessions_go_on(void **state)
         char text[32];
 
         (void)snprintf(text, sizeof(text), "message %d", i);
-        (void)tester_send(&f->tester, "4915122222222", text);
+        (void)tester_send(&f->tester, WORLD_BOB, text);
         tester_pass(&f->tester, 10);
         assert_string_equal(tester_last(&f->tester, "message", "text")->text, text);
     }
     assert_int_equal(sandbox_ledger_distinct(sandbox_world_ledger(f->world)), 20);
-    no_violations(f);
+    world_tester_no_violations(f);
 }
 
 static void a_phone_writes_first_to_all_devices(void **state)
 {
-    struct fixture *f = *state;
+    struct world_tester *f = *state;
     char id[SANDBOX_ID_MAX];
 
     (void)tester_pair(&f->tester, f->alice);
-    assert_int_equal(sandbox_account_send(f->bob, "4915111111111", "Hello Alice", id, NULL), 0);
+    assert_int_equal(sandbox_account_send(f->bob, WORLD_ALICE, "Hello Alice", id, NULL), 0);
     tester_pump(&f->tester);
     assert_string_equal(tester_last(&f->tester, "message", "text")->text, "Hello Alice");
     assert_non_null(find_entry(f, id, f->alice));
-    assert_int_equal(sandbox_account_send(f->alice, "4915122222222", "from my phone", id, NULL), 0);
+    assert_int_equal(sandbox_account_send(f->alice, WORLD_BOB, "from my phone", id, NULL), 0);
     tester_pump(&f->tester);
     assert_string_equal(tester_last(&f->tester, "message", "text")->text, "from my phone");
     assert_non_null(wa_node_attr(tester_last(&f->tester, "message", "text")->node, "recipient"));
     assert_int_equal(sandbox_account_send(f->bob, "1234567", "x", id, NULL), -ERR_NOT_FOUND);
-    assert_int_equal(sandbox_account_send(f->bob, "4915111111111", "", id, NULL), -ERR_INVALID);
-    no_violations(f);
+    assert_int_equal(sandbox_account_send(f->bob, WORLD_ALICE, "", id, NULL), -ERR_INVALID);
+    world_tester_no_violations(f);
 }
 
 static void an_offline_phone_reads_later(void **state)
 {
-    struct fixture *f = *state;
+    struct world_tester *f = *state;
     const char *id;
 
     (void)tester_pair(&f->tester, f->alice);
     sandbox_account_set_online(f->bob, false);
-    id = tester_send(&f->tester, "4915122222222", "are you there?");
+    id = tester_send(&f->tester, WORLD_BOB, "are you there?");
     tester_pass(&f->tester, 60000);
     assert_null(find_entry(f, id, f->bob));
     assert_int_equal(tester_count(&f->tester, "receipt", NULL), 0);
@@ -342,19 +253,19 @@ static void an_offline_phone_reads_later(void **state)
     tester_pass(&f->tester, 1);
     assert_int_equal(find_entry(f, id, f->bob)->decrypted, 1);
     assert_int_equal(tester_count(&f->tester, "receipt", ""), 1);
-    no_violations(f);
+    world_tester_no_violations(f);
 }
 
 static void what_came_while_away_comes_at_the_next_login(void **state)
 {
-    struct fixture *f = *state;
+    struct world_tester *f = *state;
     char id[SANDBOX_ID_MAX];
 
     (void)tester_pair(&f->tester, f->alice);
     tester_pass(&f->tester, 10);
     tester_cut(&f->tester);
-    assert_int_equal(sandbox_account_send(f->bob, "4915111111111", "one", id, NULL), 0);
-    assert_int_equal(sandbox_account_send(f->bob, "4915111111111", "two", id, NULL), 0);
+    assert_int_equal(sandbox_account_send(f->bob, WORLD_ALICE, "one", id, NULL), 0);
+    assert_int_equal(sandbox_account_send(f->bob, WORLD_ALICE, "two", id, NULL), 0);
     f->tester.never_acks = true;
     tester_connect(&f->tester);
     assert_string_equal(tester_last(&f->tester, "message", "text")->text, "two");
@@ -365,53 +276,53 @@ static void what_came_while_away_comes_at_the_next_login(void **state)
     assert_int_equal(tester_count(&f->tester, "message", "text"), 2 + 4);
     tester_connect(&f->tester);
     assert_int_equal(tester_count(&f->tester, "message", "text"), 2 + 4);
-    no_violations(f);
+    world_tester_no_violations(f);
 }
 
 static void two_companions_of_one_account_see_each_others_messages(void **state)
 {
-    struct fixture *f = *state;
+    struct world_tester *f = *state;
     struct tester second;
 
     (void)tester_pair(&f->tester, f->alice);
-    (void)tester_send(&f->tester, "4915122222222", "before");
+    (void)tester_send(&f->tester, WORLD_BOB, "before");
     tester_init(&second, f->world);
     (void)tester_pair(&second, f->alice);
     assert_int_equal(second.creds.pn.device, 2);
     tester_pump(&f->tester);
     assert_int_equal(tester_count(&f->tester, "notification", "devices"), 1);
     assert_int_equal(tester_count(&f->tester, "notification", "account_sync"), 1);
-    (void)tester_send(&f->tester, "4915122222222", "from the first");
+    (void)tester_send(&f->tester, WORLD_BOB, "from the first");
     tester_pump(&second);
     assert_string_equal(tester_last(&second, "message", "text")->text, "from the first");
     tester_done(&second);
-    no_violations(f);
+    world_tester_no_violations(f);
 }
 
 static void the_same_stanza_twice_is_acked_twice_and_delivered_once(void **state)
 {
-    struct fixture *f = *state;
+    struct world_tester *f = *state;
     const char *id;
 
     (void)tester_pair(&f->tester, f->alice);
-    id = tester_send(&f->tester, "4915122222222", "once");
+    id = tester_send(&f->tester, WORLD_BOB, "once");
     tester_connect(&f->tester);
     tester_send_node(&f->tester, f->tester.last_sent);
     assert_int_equal(f->tester.n_acks, 2);
     assert_int_equal(find_entry(f, id, f->bob)->decrypted, 1);
-    no_violations(f);
+    world_tester_no_violations(f);
 }
 
 /* ---- retries ---- */
 
 static void a_phone_told_to_fail_asks_again_until_it_can_read(void **state)
 {
-    struct fixture *f = *state;
+    struct world_tester *f = *state;
     const char *id;
 
     sandbox_account_behaviour(f->bob)->fail = 2;
     (void)tester_pair(&f->tester, f->alice);
-    id = tester_send(&f->tester, "4915122222222", "again?");
+    id = tester_send(&f->tester, WORLD_BOB, "again?");
     assert_int_equal(tester_count(&f->tester, "receipt", "retry"), 1);
     tester_send_again(&f->tester, tester_last(&f->tester, "receipt", "retry")->node, "again?");
     assert_int_equal(tester_count(&f->tester, "receipt", "retry"), 2);
@@ -421,180 +332,165 @@ static void a_phone_told_to_fail_asks_again_until_it_can_read(void **state)
     assert_int_equal(find_entry(f, id, f->bob)->decrypted, 1);
     assert_int_equal(find_entry(f, id, f->bob)->failed, 2);
     assert_int_equal(tester_count(&f->tester, "receipt", ""), 1);
-    no_violations(f);
+    world_tester_no_violations(f);
+}
+
+/* As after a cut: the client does not know whether it arrived. */
+static void the_answer_to_a_retry_may_come_twice(void **state)
+{
+    struct world_tester *f = *state;
+    struct sandbox_totals totals;
+    struct wa_node *again;
+    const char *id;
+
+    sandbox_account_behaviour(f->bob)->fail = 1;
+    (void)tester_pair(&f->tester, f->alice);
+    id = tester_send(&f->tester, WORLD_BOB, "again?");
+    again =
+        tester_make_again(&f->tester, tester_last(&f->tester, "receipt", "retry")->node, "again?");
+    tester_send_node(&f->tester, again);
+    tester_connect(&f->tester);
+    tester_send_node(&f->tester, again);
+    assert_int_equal(f->tester.n_acks, 3);
+    assert_int_equal(f->tester.last_ack_error, 0);
+    assert_int_equal(find_entry(f, id, f->bob)->decrypted, 1);
+    sandbox_world_totals(f->world, &totals);
+    assert_int_equal(totals.repeats, 1);
+    world_tester_no_violations(f);
 }
 
 static void a_phone_writes_again_when_asked(void **state)
 {
-    struct fixture *f = *state;
-    struct wa_message_received message = {0};
-    struct wa_retry retry = {.count = 1};
+    struct world_tester *f = *state;
     const struct tester_seen *seen;
     char id[SANDBOX_ID_MAX];
 
     (void)tester_pair(&f->tester, f->alice);
-    assert_int_equal(sandbox_account_send(f->bob, "4915111111111", "lost", id, NULL), 0);
+    f->tester.fail = 2; /* the second time it sends keys along */
+    assert_int_equal(sandbox_account_send(f->bob, WORLD_ALICE, "lost", id, NULL), 0);
     tester_pump(&f->tester);
-    seen = tester_last(&f->tester, "message", "text");
-    assert_int_equal(wa_message_received_parse(seen->node, &f->tester.arena, &message, NULL), 0);
-    retry.id = id;
-    retry.time = message.time;
-    retry.registration_id = f->tester.creds.registration_id;
-    tester_send_node(&f->tester, wa_retry_to_server(&f->tester.arena, &message, &retry));
-    assert_int_equal(tester_count(&f->tester, "message", "text"), 2 + 2);
+    assert_int_equal(f->tester.n_asked, 2);
+    assert_int_equal(tester_count(&f->tester, "message", "text"), 2 + 3);
     seen = tester_last(&f->tester, "message", "text");
     assert_string_equal(seen->text, "lost");
-    assert_string_equal(wa_node_attr(wa_node_find(seen->node, "enc"), "count"), "1");
-    no_violations(f);
-}
-
-/* ---- what is refused ---- */
-
-static void send_wrong(struct fixture *f, struct tester_wrong wrong)
-{
-    (void)tester_pair(&f->tester, f->alice);
-    (void)tester_send(&f->tester, "4915122222222", "right");
-    f->tester.wrong = wrong;
-    (void)tester_send(&f->tester, "4915122222222", "wrong");
-}
-
-static void a_device_left_out_is_noticed(void **state)
-{
-    struct fixture *f = *state;
-    struct tester second;
-
-    tester_init(&second, f->world);
-    (void)tester_pair(&second, f->bob);
-    send_wrong(f, (struct tester_wrong){.left_out = true});
-    one_violation(f, SANDBOX_VIOLATION_DEVICE_LEFT_OUT);
-    tester_done(&second);
-}
-
-static void wrong_padding_is_noticed(void **state)
-{
-    struct fixture *f = *state;
-
-    send_wrong(f, (struct tester_wrong){.bad_padding = true});
-    assert_int_equal(violations(f, SANDBOX_VIOLATION_BAD_PADDING), 2); /* bob, her own phone */
-}
-
-static void a_missing_device_identity_is_noticed(void **state)
-{
-    struct fixture *f = *state;
-
-    send_wrong(f, (struct tester_wrong){.no_identity = true});
-    one_violation(f, SANDBOX_VIOLATION_MISSING_DEVICE_IDENTITY);
-}
-
-static void an_own_copy_must_be_wrapped(void **state)
-{
-    struct fixture *f = *state;
-
-    send_wrong(f, (struct tester_wrong){.not_wrapped = true});
-    one_violation(f, SANDBOX_VIOLATION_BAD_DEVICE_SENT);
-}
-
-static void a_ciphertext_used_twice_is_noticed(void **state)
-{
-    struct fixture *f = *state;
-
-    send_wrong(f, (struct tester_wrong){.same_bytes = true});
-    assert_int_equal(violations(f, SANDBOX_VIOLATION_COUNTER_REUSED), 2);
-    assert_int_equal(sandbox_world_ledger(f->world)->duplicates, 0);
-}
-
-static void one_id_for_two_messages_is_noticed(void **state)
-{
-    struct fixture *f = *state;
-
-    (void)tester_pair(&f->tester, f->alice);
-    f->tester.wrong.id = "3EB0AAAA";
-    (void)tester_send(&f->tester, "4915122222222", "one");
-    f->tester.wrong.id = "3EB0AAAA";
-    (void)tester_send(&f->tester, "4915122222222", "two");
-    one_violation(f, SANDBOX_VIOLATION_REPEAT_DIFFERS);
-    assert_int_equal(sandbox_ledger_distinct(sandbox_world_ledger(f->world)), 1);
-}
-
-static void a_changed_byte_ends_the_connection(void **state)
-{
-    struct fixture *f = *state;
-
-    (void)tester_pair(&f->tester, f->alice);
-    assert_int_equal(
-        wa_client_send(f->tester.client, wa_node_new(&f->tester.arena, "presence"), NULL), 0);
-    f->tester.to_world[0].p[f->tester.to_world[0].n - 1] ^= 1;
-    tester_pump(&f->tester);
-    assert_true(f->tester.was_closed);
-    one_violation(f, SANDBOX_VIOLATION_NOISE_DECRYPT);
-}
-
-static void a_missing_ack_is_noticed(void **state)
-{
-    struct fixture *f = *state;
-    char id[SANDBOX_ID_MAX];
-
-    (void)tester_pair(&f->tester, f->alice);
-    tester_pass(&f->tester, 1000);
-    f->tester.never_acks = true;
-    assert_int_equal(sandbox_account_send(f->bob, "4915111111111", "silence", id, NULL), 0);
-    tester_pass(&f->tester, SANDBOX_ACK_GRACE_MS - 10);
-    no_violations(f);
-    tester_pass(&f->tester, 20);
-    one_violation(f, SANDBOX_VIOLATION_MISSING_ACK);
-    tester_pass(&f->tester, 10 * (int64_t)SANDBOX_ACK_GRACE_MS);
-    one_violation(f, SANDBOX_VIOLATION_MISSING_ACK);
-}
-
-static void rubbish_is_refused_in_every_phase(void **state)
-{
-    struct fixture *f = *state;
-    struct wa_node *node;
-
-    tester_connect(&f->tester);
-    f->tester.to_world = NULL;
-    sandbox_conn_receive(f->tester.conn, (struct bytes){(const uint8_t *)"\0\0\1x", 4});
-    assert_true(f->tester.was_closed);
-    one_violation(f, SANDBOX_VIOLATION_NOISE_DECRYPT);
-    (void)tester_pair(&f->tester, f->alice);
-    tester_send_node(&f->tester, wa_node_new(&f->tester.arena, "nonsense"));
-    assert_int_equal(violations(f, SANDBOX_VIOLATION_UNKNOWN_STANZA), 1);
-    node = wa_node_new(&f->tester.arena, "message");
-    wa_node_set(node, "id", "X");
-    tester_send_node(&f->tester, node);
-    assert_int_equal(violations(f, SANDBOX_VIOLATION_BAD_STANZA), 1);
-    assert_int_equal(f->tester.last_ack_error, 400);
-    assert_false(f->tester.has_ended);
+    assert_string_equal(wa_node_attr(seen->node, "id"), id);
+    assert_string_equal(wa_node_attr(wa_node_find(seen->node, "enc"), "count"), "2");
+    assert_int_equal(f->tester.n_reread, 0);
+    world_tester_no_violations(f);
 }
 
 /* ---- requests ---- */
 
-static void every_request_is_answered(void **state)
+/* Ask without letting time pass: the answer must be there. */
+static int code_of(struct world_tester *f, const char *type, const char *xmlns)
 {
-    static const char *const spaces[] = {"w:p",     "abt",     "blocklist", "privacy",
-                                         "w:g2",    "w:biz",   "w:m",       "w:mex",
-                                         "encrypt", "usync",   "md",        "status",
-                                         "passive", "no:such", "w:stats",   "w:sync:app:state"};
-    struct fixture *f = *state;
-    struct sandbox_totals totals;
+    struct wa_node *iq = wa_node_iq(&f->tester.arena, type, xmlns, NULL);
+    size_t before = f->tester.n_replies;
+
+    tester_request(&f->tester, iq);
+    if (f->tester.n_replies != before + 1) {
+        fail_msg("no answer to iq type=%s xmlns=%s", type, xmlns);
+    }
+    return f->tester.reply_code;
+}
+
+static void every_request_is_answered_at_once(void **state)
+{
+    static const struct {
+        const char *xmlns;
+        int get, set; /* codes of errors; 0: a result */
+    } rows[] = {
+        {"w:p", 0, 0},         {"urn:xmpp:ping", 0, 0},
+        {"encrypt", 501, 501}, {"passive", 0, 0},
+        {"usync", 400, 400},   {"w:sync:app:state", 0, 0},
+        {"abt", 0, 0},         {"blocklist", 0, 501},
+        {"privacy", 0, 501},   {"urn:xmpp:whatsapp:dirty", 0, 0},
+        {"md", 501, 501},      {"w:g2", 404, 404},
+        {"w:biz", 0, 0},       {"w:profile:picture", 404, 404},
+        {"w:m", 501, 501},     {"w:mex", 501, 501},
+        {"w:stats", 501, 501}, {"status", 501, 501},
+        {"no:such", 501, 501}, {"", 501, 501},
+    };
+    struct world_tester *f = *state;
 
     (void)tester_pair(&f->tester, f->alice);
-    for (size_t i = 0; i < sizeof(spaces) / sizeof(spaces[0]); i++) {
-        for (int set = 0; set < 2; set++) {
-            f->tester.reply = f->tester.last_sent = NULL;
-            tester_request(&f->tester,
-                           wa_node_iq(&f->tester.arena, set ? "set" : "get", spaces[i], NULL));
-        }
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        assert_int_equal(code_of(f, "get", rows[i].xmlns), rows[i].get);
+        assert_int_equal(code_of(f, "set", rows[i].xmlns), rows[i].set);
     }
-    sandbox_world_totals(f->world, &totals);
-    assert_int_equal(totals.connections, 1);
-    tester_pass(&f->tester, WA_CLIENT_REQUEST_MS + 1);
-    assert_false(f->tester.has_ended);
+    assert_int_equal(code_of(f, "wish", "w:p"), 400);
+    assert_true(tester_is_up(&f->tester));
+}
+
+static void unknown_namespaces_are_answered_at_once(void **state)
+{
+    static const char alphabet[] = "abcdefghijklmnopqrstuvwxyz:._-0123456789";
+    struct world_tester *f = *state;
+    struct testkit_random random = {7};
+
+    (void)tester_pair(&f->tester, f->alice);
+    for (int i = 0; i < 500; i++) {
+        char xmlns[40] = "x"; /* none of the known ones begins so */
+        uint32_t n = testkit_below(&random, 38);
+
+        for (uint32_t j = 0; j < n; j++) {
+            xmlns[1 + j] = alphabet[testkit_below(&random, sizeof(alphabet) - 1)];
+        }
+        assert_int_equal(code_of(f, i % 2 == 0 ? "get" : "set", xmlns), 501);
+    }
+    world_tester_no_violations(f); /* real clients ask for much that is not here */
+}
+
+static void requests_before_a_login_are_answered_at_once(void **state)
+{
+    struct world_tester *f = *state;
+
+    tester_connect(&f->tester);
+    assert_int_equal(code_of(f, "get", "w:p"), 0);
+    assert_int_equal(code_of(f, "get", "usync"), 501);
+    assert_int_equal(code_of(f, "set", "w:sync:app:state"), 501);
+    assert_int_equal(code_of(f, "get", "no:such"), 501);
+    world_tester_violations(f, SANDBOX_VIOLATION_NOT_LOGGED_IN, 3);
+}
+
+static void check_acked(struct world_tester *f, const char *tag, int error)
+{
+    struct wa_jid server = wa_jid_of_server(WA_SERVER_PN);
+    struct wa_node *node = wa_node_new(&f->tester.arena, tag);
+    size_t before = f->tester.n_acks;
+
+    wa_node_set(node, "id", "ID1");
+    wa_node_set_jid(node, "to", &server);
+    tester_send_node(&f->tester, node);
+    if (f->tester.n_acks != before + 1 || f->tester.last_ack_error != error) {
+        fail_msg("<%s>: %zu acks, the last with error %d, want one with %d", tag,
+                 f->tester.n_acks - before, f->tester.last_ack_error, error);
+    }
+}
+
+static void every_stanza_is_acked_at_once(void **state)
+{
+    static const struct {
+        const char *tag;
+        int error;
+    } rows[] = {{"message", 400}, {"receipt", 0},    {"notification", 0},
+                {"call", 0},      {"nonsense", 488}, {"status", 488}};
+    struct world_tester *f = *state;
+
+    tester_connect(&f->tester);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        check_acked(f, rows[i].tag, 401); /* before a login */
+    }
+    (void)tester_pair(&f->tester, f->alice);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        check_acked(f, rows[i].tag, rows[i].error);
+    }
+    assert_true(tester_is_up(&f->tester));
 }
 
 static void numbers_that_nobody_has_are_told_apart(void **state)
 {
-    struct fixture *f = *state;
+    struct world_tester *f = *state;
     struct wa_usync_asked asked[2] = {{.contact = "+4915122222222"}, {.contact = "+4915199999999"}};
     struct wa_usync_query query = {.protocols = WA_USYNC_CONTACT | WA_USYNC_LID,
                                    .sid = "1",
@@ -617,14 +513,14 @@ static void numbers_that_nobody_has_are_told_apart(void **state)
 
 static void keys_that_run_out_are_asked_for(void **state)
 {
-    struct fixture *f = *state;
+    struct world_tester *f = *state;
     struct sandbox_account *phones[30];
     char id[SANDBOX_ID_MAX];
 
     (void)tester_pair(&f->tester, f->alice);
     assert_int_equal(sandbox_world_phones(f->world, 30, NULL, NULL, phones, NULL), 0);
     for (size_t i = 0; i < 30; i++) {
-        assert_int_equal(sandbox_account_send(phones[i], "4915111111111", "hi", id, NULL), 0);
+        assert_int_equal(sandbox_account_send(phones[i], WORLD_ALICE, "hi", id, NULL), 0);
         tester_pump(&f->tester);
     }
     /* Each phone took a key; when few were left the client was told, once, and made more. */
@@ -634,13 +530,13 @@ static void keys_that_run_out_are_asked_for(void **state)
             assert_non_null(f->tester.seen[i].text);
         }
     }
-    no_violations(f);
+    world_tester_no_violations(f);
 }
 
 static void phones_are_made_by_the_thousand(void **state)
 {
     static const char *const bad[] = {"123", "0123456789", "12345678901234567", "49151x"};
-    struct fixture *f = *state;
+    struct world_tester *f = *state;
     struct sandbox_totals totals;
 
     assert_int_equal(sandbox_world_phones(f->world, 5000, NULL, NULL, NULL, NULL), 0);
@@ -652,7 +548,8 @@ static void phones_are_made_by_the_thousand(void **state)
     }
 }
 
-#define WORLD_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define WORLD_TEST(name) \
+    cmocka_unit_test_setup_teardown(name, world_tester_set_up, world_tester_tear_down)
 
 int main(void)
 {
@@ -660,10 +557,8 @@ int main(void)
         WORLD_TEST(a_client_pairs_and_logs_in),
         WORLD_TEST(the_phone_greets_a_new_companion),
         WORLD_TEST(a_code_is_good_for_its_own_client_and_once),
-        WORLD_TEST(a_code_with_other_keys_is_refused),
         WORLD_TEST(a_new_phone_is_made_when_none_is_named),
         WORLD_TEST(an_unknown_device_is_logged_out),
-        WORLD_TEST(another_noise_key_is_no_login),
         WORLD_TEST(a_second_connection_replaces_the_first),
         WORLD_TEST(a_removed_companion_is_told),
         WORLD_TEST(a_companion_that_removes_itself_gets_its_answer_first),
@@ -677,17 +572,12 @@ int main(void)
         WORLD_TEST(two_companions_of_one_account_see_each_others_messages),
         WORLD_TEST(the_same_stanza_twice_is_acked_twice_and_delivered_once),
         WORLD_TEST(a_phone_told_to_fail_asks_again_until_it_can_read),
+        WORLD_TEST(the_answer_to_a_retry_may_come_twice),
         WORLD_TEST(a_phone_writes_again_when_asked),
-        WORLD_TEST(a_device_left_out_is_noticed),
-        WORLD_TEST(wrong_padding_is_noticed),
-        WORLD_TEST(a_missing_device_identity_is_noticed),
-        WORLD_TEST(an_own_copy_must_be_wrapped),
-        WORLD_TEST(a_ciphertext_used_twice_is_noticed),
-        WORLD_TEST(one_id_for_two_messages_is_noticed),
-        WORLD_TEST(a_changed_byte_ends_the_connection),
-        WORLD_TEST(a_missing_ack_is_noticed),
-        WORLD_TEST(rubbish_is_refused_in_every_phase),
-        WORLD_TEST(every_request_is_answered),
+        WORLD_TEST(every_request_is_answered_at_once),
+        WORLD_TEST(unknown_namespaces_are_answered_at_once),
+        WORLD_TEST(requests_before_a_login_are_answered_at_once),
+        WORLD_TEST(every_stanza_is_acked_at_once),
         WORLD_TEST(numbers_that_nobody_has_are_told_apart),
         WORLD_TEST(keys_that_run_out_are_asked_for),
         WORLD_TEST(phones_are_made_by_the_thousand),

@@ -13,3 +13,27 @@ uint32_t testkit_below(struct testkit_random *random, uint32_t limit)
 {
     return (uint32_t)(testkit_next(random) % limit);
 }
+
+void testkit_reach(struct testkit_reached *reached, unsigned state)
+{
+    assert_true(state < reached->n && reached->n <= TESTKIT_REACHED_MAX);
+    reached->times[state]++;
+}
+
+void testkit_all_reached(const struct testkit_reached *reached)
+{
+    unsigned missing = 0;
+
+    print_message("%s:", reached->what);
+    for (unsigned i = 0; i < reached->n; i++) {
+        print_message(" %s %lu", reached->names[i], reached->times[i]);
+    }
+    print_message("\n");
+    for (unsigned i = 0; i < reached->n; i++) {
+        if (reached->times[i] == 0) {
+            print_error("no run reached %s\n", reached->names[i]);
+            missing++;
+        }
+    }
+    assert_int_equal(missing, 0);
+}

@@ -1,4 +1,5 @@
-/* testkit: what every unit test includes: cmocka with the headers it wants, and a seeded generator.
+/* testkit: what every unit test includes: cmocka with the headers it wants, a seeded generator, and
+ * what tells whether a random run went everywhere.
  */
 #ifndef TESTKIT_TESTKIT_H
 #define TESTKIT_TESTKIT_H
@@ -17,5 +18,19 @@ struct testkit_random {
 
 uint64_t testkit_next(struct testkit_random *random);
 uint32_t testkit_below(struct testkit_random *random, uint32_t limit); /* 0 .. limit - 1 */
+
+/* Which of @n states a random run came to, and how often. */
+enum { TESTKIT_REACHED_MAX = 32 };
+
+struct testkit_reached {
+    const char *what; /* "session" */
+    const char *const *names;
+    unsigned n; /* at most TESTKIT_REACHED_MAX */
+    unsigned long times[TESTKIT_REACHED_MAX];
+};
+
+void testkit_reach(struct testkit_reached *reached, unsigned state);
+/* Prints how often each was reached; fails with the names of those that never were. */
+void testkit_all_reached(const struct testkit_reached *reached);
 
 #endif

@@ -2,7 +2,7 @@
  *
  * decide says which events a command or an observation makes, and what the shell has to do once
  * they are committed; evolve folds an event into the state. An all-zero state is a session that
- * never existed. The tables in session_test.c are the specification. */
+ * never existed. The tables in session_table_test.c are the specification. */
 #ifndef DOMAIN_SESSION_H
 #define DOMAIN_SESSION_H
 
@@ -71,11 +71,17 @@ struct session {
     int64_t replaced_at_us;  /* last close by another login; 0 never */
 };
 
+#define SESSION_CLOSE_LIST(X)                            \
+    X(LOST)       /* any other reason; reconnects */     \
+    X(LOGGED_OUT) /* 401 */                              \
+    X(REPLACED)   /* another login of the same device */ \
+    X(BANNED)
+
 enum session_close {
-    SESSION_CLOSE_LOST,       /* any other reason; reconnects */
-    SESSION_CLOSE_LOGGED_OUT, /* 401 */
-    SESSION_CLOSE_REPLACED,   /* another login of the same device */
-    SESSION_CLOSE_BANNED,
+#define SESSION_CLOSE_ENUM(name) SESSION_CLOSE_##name,
+    SESSION_CLOSE_LIST(SESSION_CLOSE_ENUM)
+#undef SESSION_CLOSE_ENUM
+        SESSION_CLOSE_COUNT
 };
 
 /* Facts that the connector reports. */

@@ -123,6 +123,8 @@ static void closed(const struct session *session, const struct session_observati
     case SESSION_CLOSE_LOST:
         lost(session, seen, NULL, context, out);
         break;
+    case SESSION_CLOSE_COUNT:
+        break;
     }
 }
 

@@ -90,7 +90,7 @@ static struct session_observation random_seen(struct testkit_random *random)
         .kind = random_kind(random),
         .close = testkit_below(random, 2) == 0
                      ? SESSION_CLOSE_LOST
-                     : (enum session_close)testkit_below(random, SESSION_CLOSE_BANNED + 1),
+                     : (enum session_close)testkit_below(random, SESSION_CLOSE_COUNT),
         .paired = {.jid = "6281233784490:4@s.whatsapp.net", .phone = "6281233784490"},
         .phone_taken = testkit_below(random, 4) == 0,
         .login = {.jid = "6281233784490:4@s.whatsapp.net", .push_name = "Budi"},

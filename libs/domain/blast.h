@@ -1,7 +1,7 @@
 /* blast: one run of a campaign, as a decider. Pure: times, counters and the account's state come
  * in.
  *
- * An all-zero state is a blast that never existed. The tables in blast_test.c are the
+ * An all-zero state is a blast that never existed. The tables in blast_table_test.c are the
  * specification. */
 #ifndef DOMAIN_BLAST_H
 #define DOMAIN_BLAST_H

@@ -1,5 +1,7 @@
-/* The transition table of a message (domain.md 5.2, with ledger.md's S3 to S5), cell by cell, and
- * the counters that follow from it. A cell says "NEXT: Event" or "-"; events without "Message". */
+/* The transition table of a message (domain.md 5.2, with ledger.md's S3 to S5), cell by cell: given
+ * the state of the column, when the row comes, then what the cell says; and the counters that
+ * follow from it. An input or state without a row or cell fails. A cell says "NEXT: Event" or "-";
+ * events without "Message". */
 #include <stdio.h>
 #include <string.h>
 
@@ -9,11 +11,8 @@
 
 enum { CELL_MAX = 120 };
 
-#define COLUMNS 11
-static const enum message_state columns[COLUMNS] = {
-    MESSAGE_NONE,      MESSAGE_PENDING,   MESSAGE_DISPATCHED,   MESSAGE_SENT,
-    MESSAGE_DELIVERED, MESSAGE_READ,      MESSAGE_FAILED_RETRY, MESSAGE_FAILED,
-    MESSAGE_SKIPPED,   MESSAGE_CANCELLED, MESSAGE_EXPIRED};
+/* The columns of the table are the states. */
+enum { COLUMNS = MESSAGE_STATE_COUNT };
 
 struct row {
     const char *name;
@@ -28,8 +27,15 @@ struct row {
 #define SENT      "SENT: Sent"
 #define DELIVERED "DELIVERED: Delivered"
 #define READ      "READ: Read"
-#define FAILED    "FAILED: Failed"
-#define RETRY     "FAILED_RETRY: Failed"
+#define REJECTED  "FAILED: Failed(rejected)"
+#define RETRY     "FAILED_RETRY: Failed(rejected)"
+#define TIMEOUT   "FAILED: Failed(timeout)"
+#define TRY_AGAIN "FAILED_RETRY: Failed(timeout)"
+#define TRACKED   "FAILED: Failed(tracked as failed)"
+#define TOO_LATE  "FAILED: Failed(expired)"
+#define NO_LOGIN  "FAILED: Failed(logged_out)"
+#define SKIPPED   "SKIPPED: Skipped(not_on_whatsapp)"
+#define EXPIRED   "EXPIRED: Expired(not_after)"
 #define GO        "DISPATCHED: Dispatched"
 static const struct row rows[] = {
     /* NONE, PENDING, DISPATCHED, SENT, DELIVERED, READ, FAILED retry left, FAILED final, SKIPPED, CANCELLED, EXPIRED */
@@ -40,19 +46,19 @@ static const struct row rows[] = {
     {"handed over", MESSAGE_IN_DISPATCH, true, false, 1,
      {GO, GO, "-", "-", "-", "-", GO, "-", "-", "-", GO}},
     {"recipient unusable", MESSAGE_IN_UNUSABLE, true, false, 0,
-     {"SKIPPED: Skipped", "SKIPPED: Skipped", "-", "-", "-", "-", "-", "-", "-", "-", "SKIPPED: Skipped"}},
+     {SKIPPED, SKIPPED, "-", "-", "-", "-", "-", "-", "-", "-", SKIPPED}},
     {"SendAccepted", MESSAGE_IN_SEND_ACCEPTED, true, false, 1,
      {"-", "-", SENT, "-", "-", "-", SENT, SENT, "-", "-", "-"}},
     {"SendRejected, attempts left", MESSAGE_IN_SEND_REJECTED, true, false, 1,
-     {"-", "-", RETRY, FAILED, "-", "-", "-", "-", "-", "-", "-"}},
+     {"-", "-", RETRY, REJECTED, "-", "-", "-", "-", "-", "-", "-"}},
     {"SendRejected, permanent", MESSAGE_IN_SEND_REJECTED, true, true, 1,
-     {"-", "-", FAILED, FAILED, "-", "-", "-", "-", "-", "-", "-"}},
+     {"-", "-", REJECTED, REJECTED, "-", "-", "-", "-", "-", "-", "-"}},
     {"SendRejected, no attempt left", MESSAGE_IN_SEND_REJECTED, true, false, 3,
-     {"-", "-", FAILED, FAILED, "-", "-", "-", "-", "-", "-", "-"}},
+     {"-", "-", REJECTED, REJECTED, "-", "-", "-", "-", "-", "-", "-"}},
     {"no answer, attempts left", MESSAGE_IN_NO_ANSWER, true, false, 2,
-     {"-", "-", RETRY, "-", "-", "-", "-", "-", "-", "-", "-"}},
+     {"-", "-", TRY_AGAIN, "-", "-", "-", "-", "-", "-", "-", "-"}},
     {"no answer, no attempt left", MESSAGE_IN_NO_ANSWER, true, false, 3,
-     {"-", "-", FAILED, "-", "-", "-", "-", "-", "-", "-", "-"}},
+     {"-", "-", TIMEOUT, "-", "-", "-", "-", "-", "-", "-", "-"}},
     {"receipt: delivered", MESSAGE_IN_DELIVERED, true, false, 1,
      {"-", "-", DELIVERED, DELIVERED, "-", "-", DELIVERED, DELIVERED, "-", "-", "-"}},
     {"track delivered", MESSAGE_IN_TRACK_DELIVERED, true, false, 1,
@@ -64,20 +70,20 @@ static const struct row rows[] = {
     {"track sent", MESSAGE_IN_TRACK_SENT, true, false, 1,
      {"-", SENT, SENT, "-", "-", "-", SENT, SENT, "-", "-", "-"}},
     {"track failed", MESSAGE_IN_TRACK_FAILED, true, false, 1,
-     {"-", FAILED, FAILED, FAILED, "-", "-", FAILED, "-", "-", "-", "-"}},
+     {"-", TRACKED, TRACKED, TRACKED, "-", "-", TRACKED, "-", "-", "-", "-"}},
     {"track pending", MESSAGE_IN_TRACK_PENDING, true, false, 1,
      {"-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"}},
     /* what was handed over finishes, its retries too; the blast itself cancels what it still holds (S5) */
     {"blast stopped or failed", MESSAGE_IN_BLAST_ENDED, true, false, 1,
      {"-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"}},
     {"not_after has passed, in a blast", MESSAGE_IN_TIME_IS_UP, true, false, 1,
-     {"EXPIRED: Expired", "EXPIRED: Expired", FAILED, "-", "-", "-", FAILED, "-", "-", "-", "-"}},
+     {EXPIRED, EXPIRED, TOO_LATE, "-", "-", "-", TOO_LATE, "-", "-", "-", "-"}},
     {"not_after has passed, direct", MESSAGE_IN_TIME_IS_UP, false, false, 1,
-     {"-", FAILED, FAILED, "-", "-", "-", FAILED, "-", "-", "-", "-"}},
+     {"-", TOO_LATE, TOO_LATE, "-", "-", "-", TOO_LATE, "-", "-", "-", "-"}},
     {"session logged out or deleted, in a blast", MESSAGE_IN_SESSION_GONE, true, false, 1,
-     {FAILED, FAILED, FAILED, "-", "-", "-", FAILED, "-", "-", "-", "-"}},
+     {NO_LOGIN, NO_LOGIN, NO_LOGIN, "-", "-", "-", NO_LOGIN, "-", "-", "-", "-"}},
     {"session logged out or deleted, direct", MESSAGE_IN_SESSION_GONE, false, false, 1,
-     {"-", FAILED, FAILED, "-", "-", "-", FAILED, "-", "-", "-", "-"}},
+     {"-", NO_LOGIN, NO_LOGIN, "-", "-", "-", NO_LOGIN, "-", "-", "-", "-"}},
 };
 /* clang-format on */
 
@@ -94,28 +100,40 @@ static struct message_input input_of(const struct row *row)
                                   .permanent = row->permanent};
 }
 
+/* Why, where the table says it. */
+static const char *reason_of(const struct message_event *event)
+{
+    return event->kind == MESSAGE_EVENT_FAILED    ? event->as.failed.error
+           : event->kind == MESSAGE_EVENT_SKIPPED ? event->as.skipped.reason
+           : event->kind == MESSAGE_EVENT_EXPIRED ? event->as.expired.reason
+                                                  : NULL;
+}
+
 static void check(const struct row *row, int column)
 {
-    struct message message = {.state = columns[column],
-                              .in_blast = row->in_blast,
-                              .attempts = row->attempts,
-                              .sequence = 5};
+    enum message_state before = (enum message_state)column;
+    struct message message = {
+        .state = before, .in_blast = row->in_blast, .attempts = row->attempts, .sequence = 5};
     struct message_input input = input_of(row);
     struct message_decision made;
     char got[CELL_MAX] = "-";
 
     message_decide(&message, &input, &made);
     if (made.has_event) {
-        assert_string_equal(made.event.state_before, message_state_name(columns[column]));
+        assert_string_equal(made.event.state_before, message_state_name(before));
         assert_int_equal(made.event.sequence, 6);
         made.event.blast_id = row->in_blast ? "b" : NULL;
         message_evolve(&message, &made.event);
-        (void)snprintf(got, sizeof(got), "%s: %s", message_state_name(message.state),
-                       record_message_event_type.cases[made.event.kind - 1].event_type + 7);
+        const char *reason = reason_of(&made.event);
+
+        (void)snprintf(got, sizeof(got), "%s: %s%s%s%s", message_state_name(message.state),
+                       record_message_event_type.cases[made.event.kind - 1].event_type + 7,
+                       reason == NULL ? "" : "(", reason == NULL ? "" : reason,
+                       reason == NULL ? "" : ")");
     }
-    if (strcmp(got, row->cells[column]) != 0) {
-        fail_msg("%s in %s: %s, want %s", row->name, message_state_name(columns[column]), got,
-                 row->cells[column]);
+    if (row->cells[column] == NULL || strcmp(got, row->cells[column]) != 0) {
+        fail_msg("%s in %s: %s, want %s", row->name, message_state_name(before), got,
+                 row->cells[column] == NULL ? "a cell" : row->cells[column]);
     }
     message_decide(&message, &input, &made);
     assert_false(made.has_event); /* once more adds nothing */
@@ -123,10 +141,23 @@ static void check(const struct row *row, int column)
 
 static void every_input_in_every_state(void **state)
 {
+    static const char *const kinds[] = {
+#define KIND_TEXT(name) #name,
+        MESSAGE_INPUT_LIST(KIND_TEXT)
+#undef KIND_TEXT
+    };
+    unsigned seen = 0;
+
     (void)state;
     for (size_t row = 0; row < sizeof(rows) / sizeof(rows[0]); row++) {
+        seen |= 1U << rows[row].kind;
         for (int column = 0; column < COLUMNS; column++) {
             check(&rows[row], column);
+        }
+    }
+    for (unsigned i = 0; i < MESSAGE_INPUT_COUNT; i++) {
+        if ((seen & 1U << i) == 0) {
+            fail_msg("%s has no row", kinds[i]);
         }
     }
 }

@@ -115,8 +115,7 @@ struct command_row {
     const char *cells[COLUMNS];
 };
 
-#define OUT(why)   "LOGGED_OUT: LoggedOut(" why ")"
-#define DOWN(why)  "DISCONNECTED: Disconnected(" why ")"
+#define REMOVED    "LOGGED_OUT: LoggedOut(removed)"
 #define EXISTS     "x exists already"
 #define NOT_FOUND  "x not found"
 #define NO_SESSION "x no session"
@@ -142,8 +141,8 @@ static const struct command_row command_rows[] = {
      {NOT_FOUND, NO_SESSION, "= LogoutRequested", NO_SESSION, "= LogoutRequested", "= LogoutRequested", "= LogoutRequested",
       "= LogoutRequested", NO_SESSION, NOT_FOUND}},
     {"RemoveAccount", SESSION_COMMAND_REMOVE, false, true,
-     {NOT_FOUND, OUT("removed"), OUT("removed"), OUT("removed"), OUT("removed"),
-      OUT("removed"), OUT("removed"), OUT("removed"), "-", NOT_FOUND}},
+     {NOT_FOUND, REMOVED, REMOVED, REMOVED, REMOVED,
+      REMOVED, REMOVED, REMOVED, "-", NOT_FOUND}},
     {"DeleteSession", SESSION_COMMAND_REMOVE_SESSION, false, true,
      {NOT_FOUND, "DELETED: Deleted", "DELETED: Deleted", "DELETED: Deleted", "DELETED: Deleted", "DELETED: Deleted",
       "DELETED: Deleted", "DELETED: Deleted", "DELETED: Deleted", NOT_FOUND}},
@@ -213,6 +212,13 @@ struct seen_row {
     const char *cells[COLUMNS];
 };
 
+#define BY_USER       "LOGGED_OUT: LoggedOut(user)"
+#define REMOTE        "LOGGED_OUT: LoggedOut(remote)"
+#define QR_TIMEOUT    "DISCONNECTED: Disconnected(qr_timeout)"
+#define BANNED        "DISCONNECTED: Disconnected(banned)"
+#define TOOK_OVER     "DISCONNECTED: Disconnected(replaced)"
+#define IDLE          "DISCONNECTED: Disconnected(idle)"
+#define STOPPED       "DISCONNECTED: Disconnected(restart)"
 #define LOST          "RECONNECTING: ConnectionLost, ReconnectScheduled"
 #define RESTART       "RECONNECTING: ConnectionLost(restart)"
 #define REPLACED_ONCE "RECONNECTING: ConnectionLost(replaced), ReconnectScheduled"
@@ -231,11 +237,11 @@ static const struct seen_row seen_rows[] = {
     {"disconnect failed, nobody asked", SESSION_SAW_DISCONNECT_FAILED, 0, 0,
      {"-", "-", "-", "-", "-", "-", "-", "-", "-", "-"}},
     {"LogoutConfirmed, nobody asked", SESSION_SAW_LOGOUT_CONFIRMED, 0, 0,
-     {"-", "-", OUT("user"), "-", OUT("user"), OUT("user"), OUT("user"), OUT("user"), "-", "-"}},
+     {"-", "-", BY_USER, "-", BY_USER, BY_USER, BY_USER, BY_USER, "-", "-"}},
     {"LogoutRefused, nobody asked", SESSION_SAW_LOGOUT_FAILED, 0, LINKED,
      {"-", "-", "-", "-", "-", "-", "-", "-", "-", "-"}},
     {"LogoutConfirmed", SESSION_SAW_LOGOUT_CONFIRMED, 0, LINKED | ASKED,
-     {"-", "-", OUT("user"), "-", OUT("user"), OUT("user"), OUT("user"), OUT("user"), "-", "-"}},
+     {"-", "-", BY_USER, "-", BY_USER, BY_USER, BY_USER, BY_USER, "-", "-"}},
     {"LogoutRefused", SESSION_SAW_LOGOUT_FAILED, 0, LINKED | ASKED,
      {"-", "-", "= LogoutFailed", "-", "= LogoutFailed", "= LogoutFailed", "= LogoutFailed", "= LogoutFailed", "-", "-"}},
     /* tries of a reconnection are metrics, so no SocketOpened in RECONNECTING */
@@ -246,7 +252,7 @@ static const struct seen_row seen_rows[] = {
     {"QrIssued, linked", SESSION_SAW_QR_ISSUED, 0, LINKED,
      {"-", "-", "-", "= QrIssued", "-", "-", "-", "-", "-", "-"}},
     {"QrUsedUp", SESSION_SAW_QR_USED_UP, 0, 0,
-     {"-", "-", "-", DOWN("qr_timeout"), "-", "-", "-", "-", "-", "-"}},
+     {"-", "-", "-", QR_TIMEOUT, "-", "-", "-", "-", "-", "-"}},
     {"PairCodeIssued", SESSION_SAW_PAIR_CODE_ISSUED, 0, 0,
      {"-", "-", "-", "= PairCodeIssued", "-", "-", "-", "-", "-", "-"}},
     {"PairSucceeded, phone free", SESSION_SAW_PAIRED, 0, 0,
@@ -260,22 +266,22 @@ static const struct seen_row seen_rows[] = {
     {"Closed, not 401, linked", SESSION_SAW_CLOSED, SESSION_CLOSE_LOST, LINKED,
      {"-", "-", LOST, "CONNECTING: ConnectionLost", LOST, LOST, LATER, "-", "-", "-"}},
     {"Closed, 401", SESSION_SAW_CLOSED, SESSION_CLOSE_LOGGED_OUT, 0,
-     {"-", "-", OUT("remote"), OUT("remote"), OUT("remote"), OUT("remote"), OUT("remote"), OUT("remote"), "-", "-"}},
+     {"-", "-", REMOTE, REMOTE, REMOTE, REMOTE, REMOTE, REMOTE, "-", "-"}},
     {"Closed, banned", SESSION_SAW_CLOSED, SESSION_CLOSE_BANNED, 0,
-     {"-", "-", DOWN("banned"), DOWN("banned"), DOWN("banned"), DOWN("banned"), DOWN("banned"), "-", "-", "-"}},
+     {"-", "-", BANNED, BANNED, BANNED, BANNED, BANNED, "-", "-", "-"}},
     {"Closed, replaced, first time", SESSION_SAW_CLOSED, SESSION_CLOSE_REPLACED, LINKED,
      {"-", "-", REPLACED_ONCE, "CONNECTING: ConnectionLost(replaced)", REPLACED_ONCE, REPLACED_ONCE, "= ConnectionLost(replaced)", "-", "-", "-"}},
     {"Closed, replaced, again within five minutes", SESSION_SAW_CLOSED, SESSION_CLOSE_REPLACED, LINKED | REPLACED,
-     {"-", "-", DOWN("replaced"), DOWN("replaced"), DOWN("replaced"), DOWN("replaced"), DOWN("replaced"), "-", "-", "-"}},
+     {"-", "-", TOOK_OVER, TOOK_OVER, TOOK_OVER, TOOK_OVER, TOOK_OVER, "-", "-", "-"}},
     {"IdleTimeout", SESSION_SAW_IDLE, 0, 0,
-     {"-", "-", DOWN("idle"), DOWN("idle"), "-", "-", "-", "-", "-", "-"}},
+     {"-", "-", IDLE, IDLE, "-", "-", "-", "-", "-", "-"}},
     {"IdleTimeout, linked", SESSION_SAW_IDLE, 0, LINKED,
-     {"-", "-", "-", DOWN("idle"), "-", "-", "-", "-", "-", "-"}},
+     {"-", "-", "-", IDLE, "-", "-", "-", "-", "-", "-"}},
     {"ConnectorRestarted", SESSION_SAW_RESTARTED, 0, 0,
-     {"-", "-", DOWN("restart"), DOWN("restart"), RESTART, RESTART,
+     {"-", "-", STOPPED, STOPPED, RESTART, RESTART,
       "- (open)", "-", "-", "-"}},
     {"ConnectorRestarted, linked", SESSION_SAW_RESTARTED, 0, LINKED,
-     {"-", "-", RESTART, DOWN("restart"), RESTART, RESTART,
+     {"-", "-", RESTART, STOPPED, RESTART, RESTART,
       "- (open)", "-", "-", "-"}},
     {"profile", SESSION_SAW_PROFILE, 0, LINKED,
      {"-", "-", "= ProfileUpdated", "-", "= ProfileUpdated", "= ProfileUpdated", "= ProfileUpdated", "= ProfileUpdated",

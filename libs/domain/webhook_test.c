@@ -1,4 +1,6 @@
-/* The transition table of a webhook delivery (domain.md 8), cell by cell. */
+/* The transition table of a webhook delivery (domain.md 8), cell by cell: given the state of the
+ * column, when the row comes, then what the cell says. An input or state without a row or cell
+ * fails. */
 #include <stdio.h>
 #include <string.h>
 
@@ -7,9 +9,8 @@
 
 enum { CELL_MAX = 120 };
 
-#define COLUMNS 5
-static const enum webhook_state columns[COLUMNS] = {WEBHOOK_NONE, WEBHOOK_QUEUED, WEBHOOK_RETRYING,
-                                                    WEBHOOK_DELIVERED, WEBHOOK_DEAD};
+/* The columns of the table are the states. */
+enum { COLUMNS = WEBHOOK_STATE_COUNT };
 
 struct row {
     const char *name;
@@ -28,41 +29,59 @@ static const struct row rows[] = {
     {"other status", WEBHOOK_IN_ANSWERED, 500, 1, {"-", RETRY, RETRY, "-", "-"}},
     {"redirect", WEBHOOK_IN_ANSWERED, 302, 1, {"-", RETRY, RETRY, "-", "-"}},
     {"time-out, no connection", WEBHOOK_IN_NO_ANSWER, 0, 4, {"-", RETRY, RETRY, "-", "-"}},
-    {"the last attempt fails", WEBHOOK_IN_NO_ANSWER, 0, 5, {"-", RETRY, "DEAD: Dead", "-", "-"}},
-    {"URL removed or session deleted", WEBHOOK_IN_CANCELLED, 0, 1, {"-", "DEAD: Dead", "DEAD: Dead", "-", "-"}},
-    {"too many wait", WEBHOOK_IN_DROPPED, 0, 0, {"-", "DEAD: Dead", "DEAD: Dead", "-", "-"}},
+    {"the last attempt fails", WEBHOOK_IN_NO_ANSWER, 0, 5, {"-", RETRY, "DEAD: Dead(no answer)", "-", "-"}},
+    {"the last attempt gets another status", WEBHOOK_IN_ANSWERED, 503, 5, {"-", RETRY, "DEAD: Dead(status)", "-", "-"}},
+    {"URL removed or session deleted", WEBHOOK_IN_CANCELLED, 0, 1, {"-", "DEAD: Dead(cancelled)", "DEAD: Dead(cancelled)", "-", "-"}},
+    {"too many wait", WEBHOOK_IN_DROPPED, 0, 0, {"-", "DEAD: Dead(dropped)", "DEAD: Dead(dropped)", "-", "-"}},
     {"dispatcher restarted", WEBHOOK_IN_RESTARTED, 0, 1, {"-", "-", "-", "-", "-"}},
 };
 /* clang-format on */
 
 static void check(const struct row *row, int column)
 {
-    struct webhook webhook = {.state = columns[column], .sequence = 3};
+    enum webhook_state before = (enum webhook_state)column;
+    struct webhook webhook = {.state = before, .sequence = 3};
     struct webhook_input input = {
         .kind = row->kind, .now_ms = 1000, .http_status = row->http_status, .event = "Message"};
     struct webhook_decision made;
     char got[CELL_MAX] = "-";
 
-    webhook.attempts = columns[column] == WEBHOOK_RETRYING ? row->attempts : 0;
+    webhook.attempts = before == WEBHOOK_RETRYING ? row->attempts : 0;
     webhook_decide(&webhook, &input, &made);
     if (made.has_event) {
         assert_int_equal(made.event.sequence, 4);
         webhook_evolve(&webhook, &made.event);
-        (void)snprintf(got, sizeof(got), "%s: %s", webhook_state_name(webhook.state),
-                       record_webhook_event_type.cases[made.event.kind - 1].event_type + 7);
+        (void)snprintf(got, sizeof(got), "%s: %s%s%s%s", webhook_state_name(webhook.state),
+                       record_webhook_event_type.cases[made.event.kind - 1].event_type + 7,
+                       webhook.state == WEBHOOK_DEAD ? "(" : "",
+                       webhook.state == WEBHOOK_DEAD ? made.event.as.dead.reason : "",
+                       webhook.state == WEBHOOK_DEAD ? ")" : "");
     }
-    if (strcmp(got, row->cells[column]) != 0) {
-        fail_msg("%s in %s: %s, want %s", row->name, webhook_state_name(columns[column]), got,
-                 row->cells[column]);
+    if (row->cells[column] == NULL || strcmp(got, row->cells[column]) != 0) {
+        fail_msg("%s in %s: %s, want %s", row->name, webhook_state_name(before), got,
+                 row->cells[column] == NULL ? "a cell" : row->cells[column]);
     }
 }
 
 static void every_input_in_every_state(void **state)
 {
+    static const char *const kinds[] = {
+#define KIND_TEXT(name) #name,
+        WEBHOOK_INPUT_LIST(KIND_TEXT)
+#undef KIND_TEXT
+    };
+    unsigned seen = 0;
+
     (void)state;
     for (size_t row = 0; row < sizeof(rows) / sizeof(rows[0]); row++) {
+        seen |= 1U << rows[row].kind;
         for (int column = 0; column < COLUMNS; column++) {
             check(&rows[row], column);
+        }
+    }
+    for (unsigned i = 0; i < WEBHOOK_INPUT_COUNT; i++) {
+        if ((seen & 1U << i) == 0) {
+            fail_msg("%s has no row", kinds[i]);
         }
     }
 }

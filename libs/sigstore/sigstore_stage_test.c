@@ -45,6 +45,17 @@ static struct row *row_find(struct table *table, enum sigstore_kind kind, const 
     return NULL;
 }
 
+static struct row *row_must(struct table *table, enum sigstore_kind kind, const char *key)
+{
+    struct row *row = row_find(table, kind, key);
+
+    if (row == NULL) {
+        fail_msg("no row of %s", key);
+        abort(); /* fail_msg does not return, which the compiler cannot know */
+    }
+    return row;
+}
+
 static int table_load(void *ctx, const struct sigstore_ref *ref, struct buf *out, uint64_t *version)
 {
     struct table *table = ctx;
@@ -176,7 +187,7 @@ static void committed_ratchet_survives_a_restart(void **state)
     second = seal(w, &type);
     assert_int_equal(opens(w, type, &second), SIGSTORE_OK);
     assert_int_equal(write_all(w), 1);
-    assert_int_equal(row_find(&w->table, SIGSTORE_PEER, "200_1:3")->version, 3);
+    assert_int_equal(row_must(&w->table, SIGSTORE_PEER, "200_1:3")->version, 3);
     buf_done(&first);
     buf_done(&second);
 }
@@ -280,7 +291,7 @@ static void records_loaded_ahead_are_enough(void **state)
                      SIGSTORE_OK);
     assert_int_equal(w->table.loads, loads);
     assert_int_equal(write_all(w), 2); /* the session, and the used key goes */
-    assert_int_equal(row_find(&w->table, SIGSTORE_PREKEY, refs[2].key)->version, 0);
+    assert_int_equal(row_must(&w->table, SIGSTORE_PREKEY, refs[2].key)->version, 0);
     buf_wipe(&plain.bytes);
     buf_done(&sealed);
 }
@@ -340,7 +351,7 @@ static void unreadable_record_is_told(void **state)
     struct buf out = {0};
 
     meet(w);
-    row_find(&w->table, SIGSTORE_PEER, "200_1:3")->bytes.p[0] = 9;
+    row_must(&w->table, SIGSTORE_PEER, "200_1:3")->bytes.p[0] = 9;
     sigstore_trim(w->alice, 0);
     sigstore_begin(w->alice);
     assert_int_equal(

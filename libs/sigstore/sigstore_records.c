@@ -162,6 +162,14 @@ static void list_add(struct sigstore_list *list, struct sigstore_record *record)
     list->at[list->n++] = record;
 }
 
+/* With its memory: pairing writes hundreds of records, and most accounts are idle most of the time.
+ */
+static void list_empty(struct sigstore_list *list)
+{
+    free(list->at);
+    *list = (struct sigstore_list){0};
+}
+
 /* ---- reading and writing ---- */
 
 static int view(const struct sigstore_record *record, struct bytes *out)
@@ -252,6 +260,14 @@ void sigstore_records_remove(struct sigstore_records *records, enum sigstore_kin
     operation_of(records, kind, key)->removed = true;
 }
 
+/* A one-time key is written by the hundred, and read once, if ever, much later: not worth keeping.
+ */
+static bool is_worth_keeping(const struct sigstore_records *records,
+                             const struct sigstore_record *record)
+{
+    return records->backend == NULL || record->kind != SIGSTORE_PREKEY;
+}
+
 /* An in-memory account remembers no record that is not there; others remember that it is not. */
 static void forget_absent(struct sigstore_records *records, struct sigstore_record *record)
 {
@@ -272,7 +288,7 @@ void sigstore_records_keep(struct sigstore_records *records)
         record->staged = record->operation;
         record->operation = (struct layer){0};
     }
-    records->touched.n = 0;
+    list_empty(&records->touched);
     if (!records->is_begun) {
         assert(records->backend == NULL); /* its changes would be lost */
         sigstore_records_commit(records);
@@ -287,7 +303,7 @@ void sigstore_records_drop(struct sigstore_records *records)
         layer_clear(&record->operation);
         forget_absent(records, record);
     }
-    records->touched.n = 0;
+    list_empty(&records->touched);
 }
 
 /* ---- staged changes ---- */
@@ -337,9 +353,13 @@ void sigstore_records_commit(struct sigstore_records *records)
         record->n = record->staged.n;
         record->version = record->staged.removed ? 0 : record->version + 1;
         record->staged = (struct layer){0};
-        forget_absent(records, record);
+        if (is_worth_keeping(records, record)) {
+            forget_absent(records, record);
+        } else {
+            delete (records, record);
+        }
     }
-    records->staged.n = 0;
+    list_empty(&records->staged);
 }
 
 void sigstore_records_rollback(struct sigstore_records *records)
@@ -353,7 +373,7 @@ void sigstore_records_rollback(struct sigstore_records *records)
             delete (records, record); /* perhaps never loaded: ask again */
         }
     }
-    records->staged.n = 0;
+    list_empty(&records->staged);
 }
 
 /* ---- cache ---- */
@@ -413,7 +433,7 @@ void sigstore_records_done(struct sigstore_records *records)
         record = newer;
     }
     free(records->buckets);
-    free(records->staged.at);
-    free(records->touched.at);
+    list_empty(&records->staged);
+    list_empty(&records->touched);
     *records = (struct sigstore_records){0};
 }

@@ -320,23 +320,40 @@ static void used_and_made_in_one_stage_is_no_change(void **state)
 
 static void cache_of_an_account_is_bounded(void **state)
 {
-    struct world *w = *state;
     enum { MANY = 2 * SIGSTORE_CACHE_DEFAULT };
+    struct world *w = *state;
+    struct sigstore_ref ref = {.kind = SIGSTORE_PEER};
+    const struct sigstore_ref first = {.kind = SIGSTORE_PEER, .key = "1_1:0"};
+
+    for (int i = 1; i <= MANY; i++) {
+        (void)snprintf(ref.key, sizeof(ref.key), "%d_1:0", i);
+        sigstore_fill(w->alice, &ref, (struct bytes){NULL, 0}, 0);
+    }
+    assert_true(sigstore_is_loaded(w->alice, &first));
+    sigstore_begin(w->alice);
+    sigstore_commit(w->alice);
+    assert_false(sigstore_is_loaded(w->alice, &first));
+    assert_true(sigstore_is_loaded(w->alice, &ref)); /* the last */
+}
+
+static void written_one_time_keys_leave_memory(void **state)
+{
+    enum { MANY = 100 };
+    struct world *w = *state;
     struct sigstore_prekey keys[MANY];
-    struct sigstore_ref first = {.kind = SIGSTORE_PREKEY, .key = "1"};
-    struct sigstore_ref last = {.kind = SIGSTORE_PREKEY};
+    const struct sigstore_ref last = {.kind = SIGSTORE_PREKEY, .key = "100"};
+    const struct sigstore_ref meta = {.kind = SIGSTORE_META};
     uint32_t id = 0;
 
-    (void)snprintf(last.key, sizeof(last.key), "%d", MANY);
     sigstore_begin(w->alice);
     assert_int_equal(sigstore_prekey_next(w->alice, &id), SIGSTORE_OK);
     assert_int_equal(id, 1);
     sigstore_prekeys_make(id, MANY, keys);
     assert_int_equal(sigstore_prekeys_add(w->alice, keys, MANY), SIGSTORE_OK);
-    assert_true(sigstore_is_loaded(w->alice, &first));
-    assert_int_equal(write_all(w), MANY + 1);
-    assert_false(sigstore_is_loaded(w->alice, &first));
     assert_true(sigstore_is_loaded(w->alice, &last));
+    assert_int_equal(write_all(w), MANY + 1);
+    assert_false(sigstore_is_loaded(w->alice, &last));
+    assert_true(sigstore_is_loaded(w->alice, &meta));
     sigstore_begin(w->alice);
     assert_int_equal(sigstore_prekey_next(w->alice, &id), SIGSTORE_OK);
     assert_int_equal(id, MANY + 1);
@@ -370,6 +387,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(records_loaded_ahead_are_enough, setup, teardown),
         cmocka_unit_test_setup_teardown(used_and_made_in_one_stage_is_no_change, setup, teardown),
         cmocka_unit_test_setup_teardown(cache_of_an_account_is_bounded, setup, teardown),
+        cmocka_unit_test_setup_teardown(written_one_time_keys_leave_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(unreadable_record_is_told, setup, teardown),
     };
 

@@ -1,5 +1,6 @@
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,4 +57,9 @@ void mem_wipe(void *p, size_t n)
     if (n > 0) {
         sodium_memzero(p, n);
     }
+}
+
+void mem_give_back(void)
+{
+    (void)malloc_trim(0);
 }

@@ -21,4 +21,7 @@ char *mem_strndup(const char *text, size_t n);      /* the first @n bytes, NUL a
 /* Overwrite @n bytes so that the compiler cannot leave it out: for keys. */
 void mem_wipe(void *p, size_t n);
 
+/* Pages that a burst of work left free go to the system. Walks the whole heap: milliseconds. */
+void mem_give_back(void);
+
 #endif

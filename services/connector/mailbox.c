@@ -101,19 +101,26 @@ size_t mailbox_n_open(const struct mailbox *mailbox)
     return mailbox == NULL ? 0 : mailbox->n[ROWS_QUEUED] + mailbox->n[ROWS_WINDOW];
 }
 
-void mailbox_rest(struct account *account)
+static bool has_work(const struct mailbox *mailbox, int64_t now_ms)
+{
+    return mailbox_n_open(mailbox) > 0 || mailbox->n_inbox > 0 || mailbox->resends != NULL ||
+           mailbox->out_first != NULL || now_ms - mailbox->used_ms < MAILBOX_REST_MS;
+}
+
+bool mailbox_rest(struct account *account)
 {
     struct mailbox *mailbox = account->mailbox;
+    bool gives = mailbox != NULL;
 
-    if (mailbox == NULL || account->in_turn || mailbox_n_open(mailbox) > 0 ||
-        mailbox->n_inbox > 0 || mailbox->resends != NULL || mailbox->out_first != NULL ||
-        loop_now_ms(account->connector->loop) - mailbox->used_ms < MAILBOX_REST_MS) {
-        return;
+    if (account->in_turn ||
+        (mailbox != NULL && has_work(mailbox, loop_now_ms(account->connector->loop)))) {
+        return false;
     }
     if (account->signal != NULL && !sigstore_is_begun(account->signal)) {
         sigstore_trim(account->signal, 0);
     }
     mailbox_free(&account->mailbox);
+    return gives;
 }
 
 struct row *mailbox_find(const struct mailbox *mailbox, const char *wa_message_id)

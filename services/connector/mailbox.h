@@ -121,8 +121,8 @@ struct mailbox {
 struct mailbox *mailbox_of(struct account *account); /* made when there is none */
 void mailbox_free(struct mailbox **mailbox);
 
-/* The account has been idle: give back what can be read again, all of it if possible. */
-void mailbox_rest(struct account *account);
+/* If the account has been idle: give back what can be read again. True: it had a mailbox. */
+bool mailbox_rest(struct account *account);
 
 /* The device is gone: what waited for its connection, and who it knew. Rows stay. */
 void mailbox_forget(struct account *account);

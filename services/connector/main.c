@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/text.h"
 #include "cache/cache.h"
 #include "connector/account.h"
@@ -114,8 +115,13 @@ static int open_ledger(struct connector *connector, struct err *err)
 /* Accounts that have had nothing to do for a while need little memory. */
 static void rest_idle(struct connector *connector)
 {
+    bool gives = false;
+
     for (struct map_entry *at = map_first(&connector->accounts); at != NULL; at = map_next(at)) {
-        mailbox_rest(map_value(at));
+        gives |= mailbox_rest(map_value(at));
+    }
+    if (gives) {
+        mem_give_back();
     }
 }
 

@@ -12,7 +12,9 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/uuid.h"
+#include "cache/cache_keys.h"
 #include "cache/cache_pool.h"
+#include "cache/cache_verdict.h"
 #include "loop/loop.h"
 #include "testkit/testkit.h"
 
@@ -289,6 +291,40 @@ static void messages_arrive_also_after_a_lost_connection(void **state)
     close_seat(&seat);
 }
 
+static void a_verdict_is_told_to_who_waits_and_kept_for_who_asks_later(void **state)
+{
+    struct seat seat;
+    struct uuid instance = uuid_v7(clock_wall_ms());
+    struct uuid command = uuid_v7(clock_wall_ms());
+    const struct cache_key key = cache_key_reply(command.text);
+    const struct cache_listener listener = {on_message, on_began, &seat};
+    struct cache_subscription *waiting;
+
+    (void)state;
+    open_seat(&seat, server);
+    waiting = cache_subscribe(seat.cache, cache_channel_replies(instance.text).text, &listener);
+    run_until(&seat, is_connected);
+    seat.want = 1;
+    run_until(&seat, has_begun);
+    cache_tell_verdict(seat.cache, instance.text, command.text, "one", on_answer, &seat);
+    run_until(&seat, is_answered);
+    assert_int_equal(seat.rc, 0);
+    assert_int_equal(seat.kind,
+                     CACHE_INT); /* how many heard of it: the last word was the channel's */
+    run_until(&seat, has_messages);
+    assert_string_equal(seat.message, "one");
+    ask(&seat, (const char *const[]){"GET", key.text, NULL});
+    assert_string_equal(seat.text, "one");
+    seat.want = seat.answers + 1;
+    cache_tell_verdict(seat.cache, NULL, command.text, "two", on_answer, &seat);
+    run_until(&seat, is_answered);
+    assert_int_equal(seat.messages, 1);
+    ask(&seat, (const char *const[]){"GET", key.text, NULL});
+    assert_string_equal(seat.text, "two");
+    cache_unsubscribe(&waiting);
+    close_seat(&seat);
+}
+
 /* ---- a server that takes connections and says nothing ---- */
 
 static int listen_silently(char *url, size_t size)
@@ -381,6 +417,7 @@ int main(void)
         cmocka_unit_test(a_wrong_database_is_told),
         cmocka_unit_test(commands_under_way_end_when_the_connection_is_cut),
         cmocka_unit_test(messages_arrive_also_after_a_lost_connection),
+        cmocka_unit_test(a_verdict_is_told_to_who_waits_and_kept_for_who_asks_later),
         cmocka_unit_test(a_silent_server_is_given_up),
         cmocka_unit_test(the_pool_answers_and_survives_a_cut),
         cmocka_unit_test(the_pool_fails_at_once_while_the_server_is_away),

@@ -9,6 +9,7 @@
 #include "base/crash.h"
 #include "cache/cache.h"
 #include "cache/cache_keys.h"
+#include "cache/cache_verdict.h"
 #include "connector/account.h"
 #include "connector/connector.h"
 
@@ -109,23 +110,18 @@ void presence_gone(struct account *account)
     cache_del(account->connector->cache, key.text, NULL, NULL);
 }
 
-static void on_told(void *ctx)
+static void on_told(int rc, const struct cache_reply *reply, void *ctx)
 {
+    (void)reply;
     (void)ctx;
-    crash_point("connector", "after.reply");
+    if (rc == 0) {
+        crash_point("connector", "after.reply");
+    }
 }
 
 void presence_reply(struct connector *connector, const char *reply_to, const char *command_id,
                     const char *verdict)
 {
-    struct cache_key key = cache_key_reply(command_id);
-
     crash_point("connector", "before.reply");
-    loop_defer(connector->loop, on_told, NULL);
-    cache_set(connector->cache, key.text, text_bytes(verdict), CACHE_REPLY_TTL_MS, NULL, NULL);
-    if (reply_to != NULL) {
-        struct cache_key channel = cache_channel_replies(reply_to);
-
-        cache_publish(connector->cache, channel.text, text_bytes(verdict), NULL, NULL);
-    }
+    cache_tell_verdict(connector->cache, reply_to, command_id, verdict, on_told, NULL);
 }

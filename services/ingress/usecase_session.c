@@ -28,18 +28,45 @@ static const char secret_prefix[] = "whsec_";
 
 /* ---- secrets ---- */
 
+static const char *secret_text(struct bytes bytes, const char *prefix, enum text_base64 variant,
+                               struct arena *arena)
+{
+    struct buf text = {0};
+    const char *out;
+
+    buf_add_str(&text, prefix);
+    text_base64(&text, bytes, variant);
+    out = arena_strdup(arena, buf_text(&text));
+    buf_wipe(&text);
+    return out;
+}
+
 static const char *random_text(size_t n, const char *prefix, enum text_base64 variant,
                                struct arena *arena)
 {
     uint8_t bytes[TOKEN_BYTES];
-    struct buf text = {0};
     const char *out;
 
     crypto_random(bytes, n);
-    buf_add_str(&text, prefix);
-    text_base64(&text, (struct bytes){bytes, n}, variant);
-    out = arena_strdup(arena, buf_text(&text));
-    buf_wipe(&text);
+    out = secret_text((struct bytes){bytes, n}, prefix, variant, arena);
+    mem_wipe(bytes, sizeof(bytes));
+    return out;
+}
+
+/* A webhook secret that is the same for every try of one command: the first try's is stored, and
+ * the one whose answer arrives is shown. */
+static const char *secret_of(const struct ingress *ingress, const struct command_made *made,
+                             struct arena *arena)
+{
+    static const char label[] = "webhook secret of a command";
+    const char *id = made->command_id.text;
+    uint8_t bytes[SECRET_BYTES];
+    const char *out;
+
+    crypto_hkdf((struct bytes){ingress->keys.keys[0].key, CRYPTO_KEY},
+                (struct bytes){(const uint8_t *)label, sizeof(label) - 1},
+                (struct bytes){(const uint8_t *)id, strlen(id)}, bytes, sizeof(bytes));
+    out = secret_text((struct bytes){bytes, sizeof(bytes)}, secret_prefix, TEXT_BASE64, arena);
     mem_wipe(bytes, sizeof(bytes));
     return out;
 }
@@ -158,9 +185,7 @@ int usecase_session_create(struct ingress *ingress, const struct actor *actor,
     fill_create(ingress, draft, &names, arena, &command.as.create);
     command.as.create.phone = phone[0] != 0 ? phone : NULL;
     if (command.as.create.webhook_url[0] != 0) {
-        made_secret = draft->webhook_secret == NULL
-                          ? random_text(SECRET_BYTES, secret_prefix, TEXT_BASE64, arena)
-                          : NULL;
+        made_secret = draft->webhook_secret == NULL ? secret_of(ingress, &made, arena) : NULL;
         command.as.create.webhook_secret_enc =
             sealed(ingress, names.uuid.text, WEBHOOK_SECRET_LABEL,
                    made_secret != NULL ? made_secret : draft->webhook_secret, arena);

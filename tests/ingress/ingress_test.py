@@ -176,6 +176,14 @@ class Sessions(Case):
         again = self.admin.call("PUT", f"{F4}/{made['id']}/webhook", example("004-multi-webhook-update.request.json"))
         self.assertEqual(again, {"success": True, "message": "Webhook URL updated successfully"})
 
+    def test_a_repeated_create_shows_the_secret_that_the_first_one_stored(self):
+        key = {"Idempotency-Key": "secret-1"}
+        body = {"webhook_url": "https://a.b/"}
+        first = self.admin.call("POST", F4, body, headers=key)
+        self.deciders.redis("FLUSHALL")
+        self.assertEqual(self.admin.call("POST", F4, body, headers=key)["webhook_secret"], first["webhook_secret"])
+        self.assertNotEqual(self.admin.call("POST", F4, body)["webhook_secret"], first["webhook_secret"])
+
     def test_life(self):
         made = self.admin.call("POST", F4, {"name": "Life"})
         path = f"{F4}/{made['id']}"

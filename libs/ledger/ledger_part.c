@@ -1,6 +1,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/crash.h"
 #include "base/log.h"
 #include "ledger/ledger_internal.h"
 
@@ -307,6 +308,7 @@ static void on_epoch(const struct pg_rows *rows, const struct err *err, void *ct
         ledger_part_fence(part);
         return;
     }
+    crash_point(ledger->service, "after.take"); /* an epoch that nobody will ever use */
     epoch = pg_get_int(rows, 0, 0);
     if (part->is_loaded && epoch == part->epoch + 1) { /* S8: it was nobody else's */
         part->epoch = epoch;
@@ -345,6 +347,7 @@ static void take(struct ledger_part *part)
         pg_add_int(stmt, part->number);
         ask(part, stmt, on_unstuck);
     }
+    crash_point(ledger->service, "before.take");
     stmt = pg_stmt_new(part->is_retake ? RETAKE_SQL : TAKE_SQL);
     pg_add_text(stmt, ledger->group);
     pg_add_int(stmt, part->number);

@@ -349,6 +349,7 @@ struct pg_stmt *ledger_relay_delete(struct ledger *ledger)
         pg_stmt_free(&stmt);
         return NULL;
     }
+    crash_point(ledger->service, "before.delete");
     ledger->relay.is_sweeping = true;
     return stmt;
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crash.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/metric.h"
@@ -275,6 +276,7 @@ static bool decrypt(struct letter *letter, const struct wa_enc *enc)
     bool done = true;
 
     if (verdict == SIGSTORE_OK) {
+        crash_point("connector", "after.decrypt"); /* the ratchet has moved, in memory alone */
         if (plain.identity_changed) {
             log_info("identity changed", LOG_STR("session", account->state.uuid));
             peers_forget(account->mailbox->peers, &letter->view.sender, false);

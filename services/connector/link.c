@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/metric.h"
@@ -132,6 +133,9 @@ void link_ended(struct link *link, enum wa_end end, int code, const char *detail
     struct account *account = link->account;
     bool was_only_unlinking = link_unlink_ended(link, end);
 
+    if (end == WA_END_RESTART) {
+        crash_point("connector", "after.restart");
+    }
     log_info("connection ended", LOG_STR("session", account->state.uuid),
              LOG_STR("end", wa_end_name(end)), LOG_INT("code", code), LOG_STR("detail", detail));
     if (was_only_unlinking) {
@@ -356,6 +360,25 @@ void link_run(struct turn *turn, struct account *account)
     }
 }
 
+static void on_confirmed(void *ctx)
+{
+    (void)ctx;
+    crash_point("connector", "after.confirm"); /* the sockets were flushed before this */
+}
+
+/* Its credentials are kept: only now may the server hear so. */
+static int confirm_pairing(struct link *link)
+{
+    int rc;
+
+    crash_point("connector", "before.confirm");
+    rc = wa_client_confirm_pairing(link->client, now_ms(link), NULL);
+    if (rc == 0) {
+        loop_defer(link->account->connector->loop, on_confirmed, NULL);
+    }
+    return rc;
+}
+
 void link_committed(struct account *account)
 {
     struct link *link = account->link;
@@ -366,8 +389,7 @@ void link_committed(struct account *account)
     }
     pairing = link->pairing;
     link->pairing = pairing == LINK_PAIRING_ASKED ? pairing : LINK_PAIRING_NONE;
-    if ((pairing == LINK_PAIRING_YES &&
-         wa_client_confirm_pairing(link->client, now_ms(link), NULL) < 0) ||
+    if ((pairing == LINK_PAIRING_YES && confirm_pairing(link) < 0) ||
         (pairing == LINK_PAIRING_NO && wa_client_refuse_pairing(link->client, NULL) < 0)) {
         log_info("pairing came too late", LOG_STR("session", link->account->state.uuid));
     }

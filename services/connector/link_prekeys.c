@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crash.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "connector/account.h"
@@ -117,6 +118,7 @@ void link_prekeys_stage(struct turn *turn, struct link *link)
     link->prekeys_kept =
         sigstore_prekeys_add(account->signal, link->prekeys, link->n_prekeys) == SIGSTORE_OK;
     if (link->prekeys_kept) {
+        crash_point("connector", "before.prekeys");
         drop_old(turn, account, sigstore_prekey_id_after(first, link->n_prekeys));
     }
 }
@@ -129,6 +131,8 @@ static void on_uploaded(void *ctx, int rc, int code, const struct wa_node *reply
     if (rc < 0) {
         log_warn("prekeys not uploaded", LOG_STR("session", link->account->state.uuid),
                  LOG_STR("why", err_name(rc)), LOG_INT("code", code));
+    } else {
+        crash_point("connector", "after.upload");
     }
     link_prekeys_drop(link);
     wa_client_proceed(link->client, loop_now_ms(link->account->connector->loop));
@@ -153,6 +157,7 @@ void link_prekeys_committed(struct link *link)
         return;
     }
     link->prekeys_kept = false;
+    crash_point("connector", "before.upload");
     keys = arena_array0(&arena, link->n_prekeys, sizeof(*keys));
     for (size_t i = 0; i < link->n_prekeys; i++) {
         keys[i].id = link->prekeys[i].id;

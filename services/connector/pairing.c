@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/crash.h"
 #include "base/err.h"
 #include "connector/account.h"
 #include "connector/connector.h"
@@ -36,6 +37,7 @@ static void keep(struct turn *turn, struct account *account)
     if (sigstore_signed_prekey_add(account->signal, &link->fresh->signed_prekey) != SIGSTORE_OK) {
         abort(); /* nothing of a new device can be missing */
     }
+    crash_point("connector", "before.paired");
     mem_wipe(&kept->signed_prekey, sizeof(kept->signed_prekey));
 }
 

@@ -137,6 +137,7 @@ static enum fate prepare(struct turn *turn, struct account *account, struct row 
     if (fate == FATE_READY) {
         struct message_input input = {.kind = MESSAGE_IN_DISPATCH};
 
+        crash_point("connector", "after.encrypt"); /* the ratchet has moved, in memory alone */
         build_stanza(&envelope, &row->staged_stanza);
         row->has_staged_stanza = true;
         mailbox_decide(turn, account, row, &input);
@@ -380,6 +381,7 @@ void sender_ack(struct turn *turn, struct account *account, const struct wa_node
         metric_observe_us(metrics.ack_seconds,
                           (loop_now_ms(account->connector->loop) - row->written_ms) * 1000);
     }
+    crash_point("connector", "before.settle"); /* the server has it, and we have not noted it */
     mailbox_decide(turn, account, row, &input);
 }
 
@@ -391,10 +393,10 @@ static void on_written(void *ctx)
     crash_point("connector", "after.write"); /* the sockets were flushed before this */
 }
 
-static void write_packed(struct account *account, const struct buf *stanza)
+static void on_resent(void *ctx)
 {
-    crash_point("connector", "before.write");
-    link_send_packed(account, buf_bytes(stanza));
+    (void)ctx;
+    crash_point("connector", "after.resend");
 }
 
 static size_t write_resends(struct account *account)
@@ -406,9 +408,13 @@ static size_t write_resends(struct account *account)
     {
         if (!resend->is_written && !resend->is_new) {
             resend->is_written = true;
-            write_packed(account, &resend->stanza);
+            crash_point("connector", "before.resend");
+            link_send_packed(account, buf_bytes(&resend->stanza));
             n++;
         }
+    }
+    if (n > 0) {
+        loop_defer(account->connector->loop, on_resent, NULL);
     }
     return n;
 }
@@ -431,22 +437,19 @@ static size_t write_rows(struct account *account)
         }
         mailbox_set_phase(mailbox, row, ROW_WRITTEN);
         row->written_ms = loop_now_ms(account->connector->loop);
-        write_packed(account, &row->stanza);
+        crash_point("connector", "before.write");
+        link_send_packed(account, buf_bytes(&row->stanza));
         metric_add(metrics.written, 1);
         n++;
+    }
+    if (n > 0) {
+        loop_defer(account->connector->loop, on_written, NULL);
     }
     return n;
 }
 
 bool sender_write(struct account *account)
 {
-    size_t n = 0;
-
-    if (account->mailbox != NULL && link_is_ready(account)) {
-        n = write_resends(account) + write_rows(account);
-    }
-    if (n > 0) {
-        loop_defer(account->connector->loop, on_written, NULL);
-    }
-    return n > 0;
+    return account->mailbox != NULL && link_is_ready(account) &&
+           write_resends(account) + write_rows(account) > 0;
 }

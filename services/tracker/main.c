@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/crash.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/uuid.h"
@@ -27,6 +28,15 @@ struct service {
     bool draining;
 };
 
+static void on_announced(int rc, const struct cache_reply *reply, void *ctx)
+{
+    (void)reply;
+    (void)ctx;
+    if (rc == 0) {
+        crash_point("tracker", "after.announce");
+    }
+}
+
 void tracker_announce(struct tracker *tracker, const char *aggregate_id, int64_t sequence)
 {
     char line[UUID_TEXT_MAX + 24];
@@ -36,13 +46,14 @@ void tracker_announce(struct tracker *tracker, const char *aggregate_id, int64_t
     if (tracker->cache == NULL || !cache_is_connected(tracker->cache)) {
         return; /* who waits reads the table */
     }
+    crash_point("tracker", "before.announce");
     (void)snprintf(line, sizeof(line), "%s %" PRId64, aggregate_id, sequence);
     key = cache_key_applied(aggregate_id);
     cache_set(tracker->cache, key.text, (struct bytes){(const uint8_t *)number, strlen(number)},
               CACHE_APPLIED_TTL_MS, NULL, NULL);
     key = cache_channel_applied();
     cache_publish(tracker->cache, key.text, (struct bytes){(const uint8_t *)line, strlen(line)},
-                  NULL, NULL);
+                  on_announced, NULL);
 }
 
 static void on_redis(void *ctx)

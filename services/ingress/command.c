@@ -66,9 +66,11 @@ static int publish(struct flight *f, struct err *err)
     int64_t left_ms = f->made->until_ms - clock_mono_ms();
     int rc;
 
-    crash_point("ingress", "before.publish");
+    crash_point("ingress", "before.command");
     rc = bus_producer_send_wait(f->ingress->producer, &send, left_ms > 0 ? left_ms : 1, NULL, err);
-    crash_point("ingress", "after.publish");
+    if (rc == 0) {
+        crash_point("ingress", "after.command");
+    }
     f->may_be_written |= rc == 0 || rc == -ERR_UNCERTAIN;
     return rc;
 }

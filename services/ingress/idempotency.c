@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/crash.h"
 #include "base/log.h"
 #include "cache/cache_keys.h"
 #include "cache/cache_pool.h"
@@ -107,5 +108,7 @@ void idempotency_answer(struct ingress *ingress, struct http_request *request,
         free(text);
         json_decref(kept);
     }
+    crash_point("ingress", "before.answer");
     http_answer_json(request, status, body);
+    crash_point("ingress", "after.answer");
 }

@@ -4,11 +4,24 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/err.h"
 #include "crypto/crypto.h"
 #include "pg/pg_pool.h"
 
 enum { TRIES = 5 }; /* of random keys that somebody has already */
+
+static int commit(struct pg_conn *conn, struct err *err)
+{
+    int rc;
+
+    crash_point("ingress", "before.reserve");
+    rc = pg_conn_commit(conn, err);
+    if (rc == 0) {
+        crash_point("ingress", "after.reserve");
+    }
+    return rc;
+}
 
 /* ---- sessions ---- */
 
@@ -139,7 +152,7 @@ int reserve_session(struct ingress *ingress, int64_t user_id, const char *key,
         rc = reserve_in(conn, &wish, &names, err);
     }
     if (rc == 0) {
-        rc = pg_conn_commit(conn, err);
+        rc = commit(conn, err);
     }
     pg_pool_give(ingress->pg, &conn);
     if (rc == 0) {
@@ -254,7 +267,7 @@ int reserve_blast(struct ingress *ingress, int64_t user_id, const char *uuid, in
         rc = put_blast(conn, user_id, uuid, now_ms, &names, err);
     }
     if (rc == 0) {
-        rc = pg_conn_commit(conn, err);
+        rc = commit(conn, err);
     }
     pg_pool_give(ingress->pg, &conn);
     if (rc == 0) {

@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include "base/arena.h"
+#include "base/crash.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "bus/bus_codec.h"
@@ -66,7 +67,11 @@ static int promise(struct ingress *ingress, const struct submission_verdict *ver
 
     pg_add_int(stmt, verdict->user_id);
     pg_add_text(stmt, verdict->request_id);
+    crash_point("ingress", "before.promise");
     rc = pg_pool_run(ingress->pg, stmt, NULL, NULL);
+    if (rc == 0) {
+        crash_point("ingress", "after.promise");
+    }
     pg_stmt_free(&stmt);
     return rc;
 }

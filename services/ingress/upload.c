@@ -50,9 +50,12 @@ static int write_chunk(struct upload *upload, struct bytes value, struct err *er
     int rc = -1;
 
     for (int i = 0; i < TRIES && rc < 0; i++) {
-        crash_point("ingress", "before.write");
+        crash_point("ingress", "before.chunk");
         rc = bus_producer_send_wait(upload->ingress->producer, &send, UPLOAD_TIMEOUT_MS,
                                     &upload->last_offset, err);
+    }
+    if (rc == 0) {
+        crash_point("ingress", "after.chunk");
     }
     return rc;
 }

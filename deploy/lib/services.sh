@@ -76,7 +76,8 @@ enter_service() {
     cd "$top" || exit 1
 }
 
-become_service() {
+# prepare_service INSTANCE: its environment.
+prepare_service() {
     local instance=$1 name=${1%-*} line
     enter_service "$instance"
     # these two answer /readyz on the port that they serve anyway, which is in their env file
@@ -88,7 +89,24 @@ become_service() {
         ;;
     esac
     for line in "${extra_env[@]}"; do export "${line?}"; done
-    exec setsid "$(service_program "$name")"
+}
+
+become_service() {
+    prepare_service "$1"
+    exec setsid "$(service_program "${1%-*}")"
+}
+
+# exec_service INSTANCE: in the foreground, for who wants its exit status; its output is ours.
+exec_service() {
+    local pidfile
+    pidfile=$(instance_pidfile "$1")
+    ! is_running "$pidfile" || die "$1 runs already"
+    need_port "$1" "$(instance_port "$1")" "$(port_setting "${1%-*}")"
+    write_env "${1%-*}"
+    note_pid "$pidfile" $$
+    close_our_files
+    prepare_service "$1"
+    exec "$(service_program "${1%-*}")"
 }
 
 # run_service NAME ARGUMENT...: its program in the foreground, beside the instances that run.

@@ -136,6 +136,18 @@ class Stack:
     def ctl(self, *arguments: str, check: bool = True):
         return self.run("deploy/lib/ctl", *arguments, check=check)
 
+    def spawn(self, instance: str, **env: str) -> subprocess.Popen:
+        """Start an instance as a child of ours, so that its exit status is heard; ctl stops and kills it as others."""
+        pairs = [word for name, value in env.items() for word in ("--env", f"{name}={value}")]
+        with open(self.state / "log" / f"{instance}.log", "ab") as log:
+            return subprocess.Popen(
+                [TOP / "deploy/lib/ctl", "exec", *pairs, instance],
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
     def status(self) -> dict:
         return json.loads(self.run("deploy/status", "--json").stdout)
 

@@ -1,8 +1,9 @@
 /* crash: end the process at a named point, so that tests can look at what a crash there leaves
  * behind.
  *
- * A point is "<service>.<before|after>.<commit|publish|write|ack|delete|post|reply>". Any thread.
- */
+ * A point is "<service>.<before|after>.<what>": what is a commit, a publish, a socket write, an
+ * ack, or a step between them after which memory knows more than the tables. Any thread.
+ * tests/chaos/crash_points_test.py forces each one of the tree: a new one needs its line there. */
 #ifndef BASE_CRASH_H
 #define BASE_CRASH_H
 

@@ -74,7 +74,9 @@ def main(build: str, seed: int) -> None:
         stack.up(settings=SETTINGS | {"KAFKA_SESSION_TIMEOUT_MS": "6000"})
         driver = Driver(stack)
         campaigns = [Campaign.open(driver) for _ in RECIPIENTS]
-        blasts = [c.add_blast(driver, size, REPLIES, CONTACT_DELAY_MS) for c, size in zip(campaigns, RECIPIENTS)]
+        blasts = [
+            c.add_blast(driver, c.people(driver, size, REPLIES), CONTACT_DELAY_MS) for c, size in zip(campaigns, RECIPIENTS)
+        ]
         for blast in blasts:
             driver.control(blast, "start")
         nemesis = Nemesis(stack, seed)

@@ -25,7 +25,7 @@ def owners(stack: Stack) -> dict[str, int]:
 
 
 def begin(driver: Driver, campaigns: list[Campaign]) -> list[str]:
-    blasts = [campaign.add_blast(driver, RECIPIENTS, REPLIES, DELAY_MS) for campaign in campaigns]
+    blasts = [c.add_blast(driver, c.people(driver, RECIPIENTS, REPLIES), DELAY_MS) for c in campaigns]
     for blast in blasts:
         driver.control(blast, "start")
     for blast in blasts:

@@ -52,7 +52,7 @@ class Writer:
 
     def __init__(self, brokers: str):
         self.producer = confluent_kafka.Producer(
-            {"bootstrap.servers": brokers, "linger.ms": 0, "message.max.bytes": 1048000}
+            {"bootstrap.servers": brokers, "linger.ms": 0, "message.max.bytes": 1048000, "log_level": 0}
         )
         self.positions: dict[tuple[str, int], int] = {}
         self.sequences: dict[str, int] = {}

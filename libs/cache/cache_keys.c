@@ -85,3 +85,8 @@ struct cache_key cache_key_api_key(const char *sha256_hex)
 {
     return format("key:%s", sha256_hex);
 }
+
+struct cache_key cache_key_known(uint64_t who)
+{
+    return format("known:%016" PRIx64, who);
+}

@@ -22,6 +22,7 @@ enum {
     CACHE_API_KEY_TTL_MS = 60 * 1000,
     CACHE_RATE_TTL_MS = 120 * 1000
 };
+#define CACHE_KNOWN_TTL_MS (INT64_C(30) * 24 * 3600 * 1000)
 
 /* Hash, TTL CACHE_RUNTIME_TTL_MS: what one session is doing now. Written by connector. */
 struct cache_key cache_key_runtime(const char *session_uuid);
@@ -50,9 +51,11 @@ struct cache_key cache_key_applied(const char *aggregate_id);
 /* Channel: lines "{aggregate_id} {sequence}". By tracker. */
 struct cache_key cache_channel_applied(void);
 
-/* Of ingress alone: answers by idempotency key, rate buckets, the look-up of API keys. */
+/* Of ingress alone: answers by idempotency key, rate buckets, the look-up of API keys, and who gave
+ * a right credential (a keyed hash; TTL CACHE_KNOWN_TTL_MS). */
 struct cache_key cache_key_idempotency(int64_t user_id, const char *key);
 struct cache_key cache_key_rate(const char *principal);
 struct cache_key cache_key_api_key(const char *sha256_hex);
+struct cache_key cache_key_known(uint64_t who);
 
 #endif

@@ -17,6 +17,7 @@ static void keys_carry_what_they_are_of(void **state)
     assert_string_equal(cache_key_idempotency(7, "k").text, "idem:7:k");
     assert_string_equal(cache_key_rate("p").text, "rl:api:p");
     assert_string_equal(cache_key_api_key("ff").text, "key:ff");
+    assert_string_equal(cache_key_known(0xabc).text, "known:0000000000000abc");
 }
 
 static void long_keys_stay_apart(void **state)

@@ -97,6 +97,9 @@ const char *http_path(const struct http_request *request);
 const char *http_param(const struct http_request *request, const char *name); /* of the pattern */
 const char *http_query(const struct http_request *request, const char *name); /* NULL: not there */
 const char *http_header(const struct http_request *request, const char *name);
+/* All lines of that name, in order, with commas between; NULL: none. Memory of @arena. */
+const char *http_header_all(const struct http_request *request, const char *name,
+                            struct arena *arena);
 const char *http_remote(const struct http_request *request); /* address of the peer */
 const char *http_request_id(const struct http_request *request);
 const struct http_route *http_route_of(const struct http_request *request);

@@ -1,4 +1,5 @@
 #include <string.h>
+#include <strings.h>
 
 #include <jansson.h>
 
@@ -35,6 +36,21 @@ const char *http_query(const struct http_request *request, const char *name)
 const char *http_header(const struct http_request *request, const char *name)
 {
     return http_pairs_find(&request->headers, name, true);
+}
+
+const char *http_header_all(const struct http_request *request, const char *name,
+                            struct arena *arena)
+{
+    const char *all = NULL;
+
+    for (size_t i = 0; i < request->headers.n; i++) {
+        const struct http_pair *header = &request->headers.at[i];
+
+        if (strcasecmp(header->name, name) == 0) {
+            all = all == NULL ? header->value : arena_printf(arena, "%s, %s", all, header->value);
+        }
+    }
+    return all;
 }
 
 const char *http_remote(const struct http_request *request)

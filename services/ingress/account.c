@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "cache/cache_keys.h"
 #include "cache/cache_pool.h"
+#include "ingress/guard.h"
 #include "ingress/password.h"
 #include "pg/pg_pool.h"
 
@@ -233,17 +234,42 @@ int account_resolve_key(struct ingress *ingress, const char *key_sha256, struct 
     return cached_key(ingress, key_sha256, out) ? 0 : find_key(ingress, key_sha256, out, err);
 }
 
-int account_resolve(struct ingress *ingress, const char *credential, struct actor *out,
-                    struct err *err)
+/* The tables are asked only as far as the guard lets @client. */
+static int resolve_guarded(struct ingress *ingress, const char *hash, const char *client,
+                           struct actor *out, int *wait_s, struct err *err)
+{
+    struct guard_try try;
+    int rc;
+
+    if (cached_key(ingress, hash, out)) {
+        return 0;
+    }
+    *wait_s = guard_key(ingress->guard, client, hash, &try);
+    if (*wait_s > 0) {
+        return err_set(err, ERR_REFUSED, "too many API keys that are none");
+    }
+    rc = find_key(ingress, hash, out, err);
+    guard_end(ingress->guard, &try,
+              rc == 0              ? GUARD_RIGHT
+              : rc == -ERR_REFUSED ? GUARD_WRONG
+                                   : GUARD_UNKNOWN);
+    return rc;
+}
+
+int account_resolve(struct ingress *ingress, const char *credential, const char *client,
+                    struct actor *out, int *wait_s, struct err *err)
 {
     char hash[API_KEY_HASH_MAX];
+    int rc;
 
-    if (token_is_one(credential)) {
-        return resolve_token(ingress, credential, out, err);
+    *wait_s = 0;
+    if (!token_is_one(credential) && strlen(credential) <= API_KEY_MAX) {
+        api_key_hash(credential, hash);
+        return resolve_guarded(ingress, hash, client, out, wait_s, err);
     }
-    if (strlen(credential) > API_KEY_MAX) {
-        return err_set(err, ERR_REFUSED, "too long for an API key");
+    rc = resolve_token(ingress, credential, out, err);
+    if (rc < 0) { /* a signature costs nothing to check, so a good one is never kept out */
+        *wait_s = guard_token(ingress->guard, client);
     }
-    api_key_hash(credential, hash);
-    return account_resolve_key(ingress, hash, out, err);
+    return rc;
 }

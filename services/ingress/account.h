@@ -15,11 +15,14 @@ NODISCARD int account_prepare(struct ingress *ingress, struct err *err);
 NODISCARD int account_log_in(struct ingress *ingress, const char *username, const char *password,
                              struct actor *out, struct err *err);
 
-/* A JWT or an API key. -ERR_REFUSED: neither; else as pg_pool_run. */
-NODISCARD int account_resolve(struct ingress *ingress, const char *credential, struct actor *out,
-                              struct err *err);
+/* A JWT or an API key, out of the hands of @client. -ERR_REFUSED: neither, or over the limit of
+ * those (guard.h): *@wait_s are the seconds after which to try again, 0 for the former. Else as
+ * pg_pool_run. */
+NODISCARD int account_resolve(struct ingress *ingress, const char *credential, const char *client,
+                              struct actor *out, int *wait_s, struct err *err);
 
-/* The owner of the API key with this SHA-256 (64 hex digits). Errors as account_resolve. */
+/* The owner of the API key with this SHA-256 (64 hex digits), whoever asks. -ERR_REFUSED: none;
+ * else as pg_pool_run. */
 NODISCARD int account_resolve_key(struct ingress *ingress, const char *key_sha256,
                                   struct actor *out, struct err *err);
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/net.h"
 #include "cache/cache_url.h"
 #include "crypto/crypto_seal.h"
 
@@ -31,8 +32,14 @@ static const struct svc_config_entry entries[] = {
          .max = 1024, .check = crypto_keyring_check, SVC_SECRET),
     INT(api_rate_per_min, "API_RATE_PER_MIN", "600", 0, 10000000,
         "requests of one user or key; 0: no limit"),
-    INT(login_rate_per_min, "LOGIN_RATE_PER_MIN", "60", 0, 1000000,
-        "logins tried for one username; 0: no limit"),
+    INT(login_rate_per_min, "LOGIN_RATE_PER_MIN", "30", 0, 1000000,
+        "wrong logins from one address, and for one username; 0: no limit"),
+    INT(credential_rate_per_min, "CREDENTIAL_RATE_PER_MIN", "300", 0, 1000000,
+        "wrong tokens and API keys from one address; 0: no limit"),
+    INT(login_hashes, "LOGIN_HASHES", "2", 1, 64,
+        "passwords hashed at once; each takes a processor and 19 MiB for a moment"),
+    TEXT(trusted_proxies, "TRUSTED_PROXIES", "127.0.0.0/8",
+         "networks of proxies whose X-Forwarded-For names the client; empty: none", .max = 1024),
     INT(command_timeout_ms, "COMMAND_TIMEOUT_MS", "5000", 100, 60000,
         "wait for the outcome of a command"),
     INT(send_timeout_ms, "SEND_TIMEOUT_MS", "10000", 100, 60000,
@@ -51,7 +58,12 @@ static int check(const void *of, struct err *err)
     const struct config *c = of;
     bool is_loopback = strncmp(c->bind_address, "127.", 4) == 0;
     size_t secret_n = strlen(c->jwt_secret);
+    struct net_blocks proxies;
+    int rc = net_blocks_parse(c->trusted_proxies, &proxies, err);
 
+    if (rc < 0) {
+        return err_wrap(err, rc, "TRUSTED_PROXIES");
+    }
     if (secret_n < 16 && !(c->dev_mode && secret_n == 0)) {
         return err_set(err, ERR_INVALID,
                        "JWT_SECRET must have at least 16 bytes (or be left out with DEV_MODE=1)");

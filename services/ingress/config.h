@@ -21,6 +21,9 @@ struct config {
     const char *webhook_key; /* a keyring: crypto_seal.h */
     int64_t api_rate_per_min;
     int64_t login_rate_per_min;
+    int64_t credential_rate_per_min;
+    int64_t login_hashes;
+    const char *trusted_proxies;
     int64_t command_timeout_ms;
     int64_t send_timeout_ms;
     int64_t blast_recipients_max;

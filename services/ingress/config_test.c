@@ -58,6 +58,15 @@ static void the_default_password_is_for_loopback_alone(void **state)
            NULL);
 }
 
+static void proxies_are_networks(void **state)
+{
+    (void)state;
+    expect((const char *[]){SECRET, KEY, "TRUSTED_PROXIES=10.0.0.0/8,fd00::/8", NULL}, NULL);
+    expect((const char *[]){SECRET, KEY, "TRUSTED_PROXIES=", NULL}, NULL);
+    expect((const char *[]){SECRET, KEY, "TRUSTED_PROXIES=10.0.0.0/8,proxy.local", NULL},
+           "TRUSTED_PROXIES: \"proxy.local\" is not an address");
+}
+
 static void only_postgres_is_supported(void **state)
 {
     (void)state;
@@ -70,6 +79,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(secrets_are_wanted),
         cmocka_unit_test(the_default_password_is_for_loopback_alone),
+        cmocka_unit_test(proxies_are_networks),
         cmocka_unit_test(only_postgres_is_supported),
     };
 

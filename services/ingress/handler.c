@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "ingress/account.h"
+#include "ingress/family.h"
 #include "ingress/rate.h"
 
 const struct actor *actor_of(const struct http_request *request)
@@ -27,19 +28,39 @@ static const char *credential_of(const struct http_request *request, unsigned ac
     return header == NULL && access == ACCESS_SOCKET ? http_query(request, "token") : header;
 }
 
+const char *handler_client(const struct http_request *request, const struct ingress *ingress,
+                           char out[CLIENT_MAX])
+{
+    struct arena arena = {0};
+
+    client_address(http_remote(request), http_header_all(request, "X-Forwarded-For", &arena),
+                   &ingress->proxies, out);
+    arena_done(&arena);
+    return out;
+}
+
+void handler_limited(struct http_request *request, int retry_after_s)
+{
+    const bool is_f0 = http_route_of(request)->family == FAMILY_F0;
+    const struct http_problem problem = {
+        429, "RATE_LIMITED", is_f0 ? "Too many requests" : "Rate limit exceeded", retry_after_s};
+
+    http_fail_with(request, &problem);
+}
+
 /* False: over the limit, and answered. */
 static bool take_token(struct ingress *ingress, struct http_request *request)
 {
     const struct actor *actor = actor_of(request);
-    struct http_problem problem = {429, "RATE_LIMITED", "Too many requests", 0};
     char principal[48];
+    int wait_s;
 
     (void)snprintf(principal, sizeof(principal), "%s:%s", actor_kind_name(actor->kind), actor->id);
-    problem.retry_after_s = rate_take(ingress->rate, principal, ingress->config->api_rate_per_min);
-    if (problem.retry_after_s > 0) {
-        http_fail_with(request, &problem);
+    wait_s = rate_take(ingress->rate, principal, ingress->config->api_rate_per_min);
+    if (wait_s > 0) {
+        handler_limited(request, wait_s);
     }
-    return problem.retry_after_s == 0;
+    return wait_s == 0;
 }
 
 bool handler_admit(struct http_request *request, const struct http_route *route, void *ctx)
@@ -47,7 +68,9 @@ bool handler_admit(struct http_request *request, const struct http_route *route,
     struct ingress *ingress = ctx;
     const char *credential = credential_of(request, route->access);
     struct actor *actor;
+    char client[CLIENT_MAX];
     struct err err = {0};
+    int wait_s = 0;
     int rc;
 
     if (route->access == ACCESS_OPEN) {
@@ -58,7 +81,12 @@ bool handler_admit(struct http_request *request, const struct http_route *route,
         return false;
     }
     actor = arena_new0(http_arena(request), sizeof(*actor));
-    rc = account_resolve(ingress, credential, actor, &err);
+    rc = account_resolve(ingress, credential, handler_client(request, ingress, client), actor,
+                         &wait_s, &err);
+    if (wait_s > 0) {
+        handler_limited(request, wait_s);
+        return false;
+    }
     if (rc == -ERR_REFUSED) {
         answer_unauthorized(request);
         return false;
@@ -77,8 +105,9 @@ bool handler_admit(struct http_request *request, const struct http_route *route,
 void handler_done(const struct http_request *request, const struct http_done *done, void *ctx)
 {
     const struct actor *actor = actor_of(request);
+    char text[CLIENT_MAX];
+    const char *client = handler_client(request, ctx, text);
 
-    (void)ctx;
     if (done->route != NULL && done->route->access == ACCESS_OPEN && done->status < 400 &&
         strcmp(done->method, "GET") == 0) {
         return; /* health checks and scrapes would fill the log */
@@ -86,7 +115,7 @@ void handler_done(const struct http_request *request, const struct http_done *do
     log_info("request", LOG_STR("method", done->method), LOG_STR("path", done->path),
              LOG_INT("status", done->status), LOG_INT("us", done->us),
              LOG_INT("bytes", done->bytes_out), LOG_INT("user", actor != NULL ? actor->user_id : 0),
-             LOG_STR("remote", http_remote(request)));
+             LOG_STR("client", client));
 }
 
 void handler_refuse(struct http_request *request, const struct refusal *why)

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "http/http.h"
+#include "ingress/client.h"
 #include "ingress/ingress.h"
 #include "ingress/request.h"
 
@@ -23,6 +24,13 @@ bool handler_admit(struct http_request *request, const struct http_route *route,
 void handler_done(const struct http_request *request, const struct http_done *done, void *ctx);
 
 const struct actor *actor_of(const struct http_request *request);
+
+/* The address on whose behalf it came; returns @out. */
+const char *handler_client(const struct http_request *request, const struct ingress *ingress,
+                           char out[CLIENT_MAX]);
+
+/* Answer 429 in the family's words. */
+void handler_limited(struct http_request *request, int retry_after_s);
 
 /* Answer with a refusal in the family's envelope. */
 void handler_refuse(struct http_request *request, const struct refusal *why);

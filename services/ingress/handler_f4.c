@@ -9,9 +9,9 @@
 #include "base/err.h"
 #include "domain/phone.h"
 #include "ingress/account.h"
+#include "ingress/guard.h"
 #include "ingress/handler.h"
 #include "ingress/idempotency.h"
-#include "ingress/rate.h"
 #include "ingress/session_query.h"
 #include "ingress/usecase.h"
 #include "ingress/view.h"
@@ -54,30 +54,19 @@ static void answer_token(struct ingress *ingress, struct http_request *request,
     buf_wipe(&token);
 }
 
-void on_login(struct http_request *request, void *ctx)
+/* A login that the guard let through. */
+static void log_in(struct ingress *ingress, struct http_request *request, const struct login *login,
+                   struct guard_try *try)
 {
-    struct ingress *ingress = ctx;
-    struct login login = {0};
     struct actor actor;
     struct err err = {0};
     struct refusal why;
-    json_t *body;
-    char principal[128];
-    int rc;
+    int rc = account_log_in(ingress, login->username, login->password, &actor, &err);
 
-    if (!handler_body(request, FIELDS(login_fields), &login, &body)) {
-        return;
-    }
-    (void)snprintf(principal, sizeof(principal), "login:%s", login.username);
-    const struct http_problem limited = {
-        429, "RATE_LIMITED", "Rate limit exceeded",
-        rate_take(ingress->rate, principal, ingress->config->login_rate_per_min)};
-
-    if (limited.retry_after_s > 0) {
-        http_fail_with(request, &limited);
-        return;
-    }
-    rc = account_log_in(ingress, login.username, login.password, &actor, &err);
+    guard_end(ingress->guard, try,
+              rc == 0              ? GUARD_RIGHT
+              : rc == -ERR_REFUSED ? GUARD_WRONG
+                                   : GUARD_UNKNOWN);
     if (rc == -ERR_REFUSED) {
         http_fail(request, 401, "UNAUTHORIZED", "Invalid username or password");
     } else if (rc < 0) {
@@ -85,6 +74,31 @@ void on_login(struct http_request *request, void *ctx)
         handler_refuse(request, &why);
     } else {
         answer_token(ingress, request, &actor);
+    }
+}
+
+void on_login(struct http_request *request, void *ctx)
+{
+    const struct http_problem crowded = {503, "UNAVAILABLE", "Too many logins at once", 1};
+    struct ingress *ingress = ctx;
+    struct login login = {0};
+    char client[CLIENT_MAX];
+    struct guard_try try;
+    json_t *body;
+    int wait_s;
+
+    if (!handler_body(request, FIELDS(login_fields), &login, &body)) {
+        return;
+    }
+    wait_s =
+        guard_login(ingress->guard, handler_client(request, ingress, client), login.username, &try);
+    if (wait_s > 0) {
+        handler_limited(request, wait_s);
+    } else if (!guard_enter(ingress->guard, &try)) {
+        guard_end(ingress->guard, &try, GUARD_UNKNOWN);
+        http_fail_with(request, &crowded);
+    } else {
+        log_in(ingress, request, &login, &try);
     }
 }
 

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/attr.h"
+#include "base/net.h"
 #include "crypto/crypto_seal.h"
 #include "ingress/config.h"
 #include "ingress/token.h"
@@ -13,6 +14,7 @@
 struct bus_producer;
 struct cache;
 struct cache_pool;
+struct guard;
 struct loop;
 struct loop_gate;
 struct pg_pool;
@@ -32,6 +34,8 @@ struct ingress {
     struct bus_producer *producer;
     struct replies *replies;
     struct rate *rate;
+    struct guard *guard;
+    struct net_blocks proxies; /* whose X-Forwarded-For counts */
     struct svc_health *health;
     const char *jwt_secret;
     struct crypto_keyring keys; /* WEBHOOK_KEY: webhook secrets and session tokens */

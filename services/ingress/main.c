@@ -13,6 +13,7 @@
 #include "http/http.h"
 #include "ingress/account.h"
 #include "ingress/family.h"
+#include "ingress/guard.h"
 #include "ingress/handler.h"
 #include "ingress/ingress.h"
 #include "ingress/rate.h"
@@ -179,6 +180,20 @@ static int open_kafka(struct app *app, struct err *err)
     return bus_producer_new(app->ingress.loop, &options, &app->ingress.producer, err);
 }
 
+static void open_guard(struct app *app)
+{
+    struct ingress *in = &app->ingress;
+    struct guard_options options = {.cache = in->cache,
+                                    .logins_per_min = app->config.login_rate_per_min,
+                                    .refused_per_min = app->config.credential_rate_per_min,
+                                    .hashes_at_once = (unsigned)app->config.login_hashes};
+
+    in->rate = rate_new(in->cache,
+                        (struct bytes){(const uint8_t *)in->jwt_secret, strlen(in->jwt_secret)});
+    options.rate = in->rate;
+    in->guard = guard_new(&options);
+}
+
 static int open_server(struct app *app, struct err *err)
 {
     const struct http_options options = {
@@ -207,6 +222,9 @@ static int open_all(struct app *app, struct err *err)
 
     in->config = &app->config;
     if (rc == 0) {
+        rc = net_blocks_parse(app->config.trusted_proxies, &in->proxies, err);
+    }
+    if (rc == 0) {
         rc = loop_new(&in->loop, err);
     }
     if (rc == 0) {
@@ -223,7 +241,7 @@ static int open_all(struct app *app, struct err *err)
         rc = open_kafka(app, err);
     }
     if (rc == 0) {
-        in->rate = rate_new(in->cache);
+        open_guard(app);
         in->replies = replies_new(in->channels, app->config.common.instance_id);
         rc = submissions_new(in, &app->submissions, err);
     }
@@ -240,6 +258,7 @@ static void close_all(struct app *app)
     (void)http_server_stop(&app->server, 0);
     submissions_free(&app->submissions);
     replies_free(&in->replies);
+    guard_free(&in->guard);
     rate_free(&in->rate);
     bus_producer_close(&in->producer);
     cache_close(&in->channels);

@@ -1,89 +1,20 @@
 """The API of ingress over its public interfaces, with stand-ins for the services behind it."""
 
-import hashlib
 import json
-import pathlib
-import subprocess
-import sys
 import threading
 import time
 import unittest
 import uuid
 
-HERE = pathlib.Path(__file__).resolve().parent
-TOP = HERE.parents[1]
-sys.path[:0] = [str(HERE), str(TOP / "tests/lib"), str(TOP / "deploy/lib")]
-from client import Api, ApiError, WebSocket  # noqa: E402
-from deciders import Deciders  # noqa: E402
-from stack import Stack, wait_until  # noqa: E402
-
-BUILD = sys.argv.pop() if len(sys.argv) > 1 else str(TOP / "build" / "asan")
-EXAMPLES = TOP / "tests/vectors/contract"
-F0 = "/api/blast-control/sessions"
-F4 = "/api/sessions"
-
-
-def example(name: str):
-    return json.loads((EXAMPLES / name).read_text())
-
-
-class Case(unittest.TestCase):
-    """All share one stack: see the end of this file."""
-
-    @classmethod
-    def set_up(cls, stack: Stack):
-        cls.stack = stack
-        stack.ctl("start")
-        stack.run("deploy/lib/migrate")
-        topics = pathlib.Path(BUILD) / "libs/bus/kentongan-topics"
-        subprocess.run([topics, "--brokers", f"127.0.0.1:{stack.port('kafka')}"], check=True, capture_output=True)
-        cls.start_ingress()
-        cls.url = f"http://127.0.0.1:{stack.port('ingress')}"
-        cls.deciders = Deciders(stack, cls.url)
-        cls.admin = Api(cls.url)
-        cls.admin.login("admin", (stack.state / "secrets/admin_password").read_text().strip())
-
-    @classmethod
-    def start_ingress(cls, *settings: str):
-        pairs = [word for setting in settings for word in ("--env", setting)]
-        cls.stack.ctl("start", *pairs, "ingress-1")
-
-    def setUp(self):
-        self.deciders.on_command = None
-        self.deciders.tell_channels = True
-        self.deciders.errors.clear()
-
-    def tearDown(self):
-        self.assertEqual(self.deciders.errors, [])
-
-    def refused(self, status: int, method: str, path: str, *arguments, api: Api | None = None, **named) -> dict:
-        with self.assertRaises(ApiError) as caught:
-            (api or self.admin).call(method, path, *arguments, **named)
-        self.assertEqual(caught.exception.status, status, caught.exception)
-        return caught.exception.body
-
-    def other_user(self, name: str) -> Api:
-        """Somebody else, by an API key that is put into the table."""
-        key = f"key-of-{name}-{uuid.uuid4().hex}"
-        self.stack.sql(
-            f"INSERT INTO ingress.users (username, password_hash, role) VALUES ('{name}', '-', 'user');"
-            f" INSERT INTO ingress.api_keys (user_id, name, prefix, sha256) SELECT id, 'test', 'key', "
-            f"'{hashlib.sha256(key.encode()).hexdigest()}' FROM ingress.users WHERE username = '{name}'"
-        )
-        api = Api(self.url)
-        api.headers["Authorization"] = f"bearer {key}"
-        return api
-
-    def session_of(self, session: dict) -> list[dict]:
-        row = self.stack.sql(f"SELECT uuid FROM proj.sessions WHERE session_key = '{session['id']}'")
-        return self.deciders.of(row[0][0])
+from case import F0, F4, Case, example, run_all
+from client import Api, ApiError, WebSocket
+from stack import wait_until
 
 
 class Access(Case):
     def test_the_login_of_the_example(self):
         want = example("004-multi-login.response.json")
-        password = (self.stack.state / "secrets/admin_password").read_text().strip()
-        body = json.dumps({"username": "admin", "password": password})
+        body = json.dumps({"username": "admin", "password": self.password})
         for content_type in ("application/json", "application/x-www-form-urlencoded"):
             have = self.admin.call("POST", "/api/login", body, headers={"Content-Type": content_type})
             self.assertEqual(have["user"], want["user"])
@@ -118,10 +49,9 @@ class Access(Case):
         self.assertEqual(self.refused(405, "PUT", F0)["error"], "METHOD_NOT_ALLOWED")
 
     def test_no_secret_is_logged(self):
-        password = (self.stack.state / "secrets/admin_password").read_text().strip()
         log = (self.stack.state / "log/ingress-1.log").read_text()
         self.assertIn('"message":"request"', log)
-        for secret in (password, self.admin.token, "token="):
+        for secret in (self.password, self.admin.token, "token="):
             self.assertNotIn(secret, log)
 
 
@@ -564,27 +494,6 @@ class Blasts(Case):
         self.assertEqual(other.call("GET", F0)["data"]["pagination"]["total"], 0)
 
 
-class Limits(Case):
-    def test_too_many_requests_and_recipients(self):
-        self.stack.ctl("stop", "ingress-1")
-        self.start_ingress("API_RATE_PER_MIN=5", "BLAST_RECIPIENTS_MAX=3")
-        try:
-            many = self.other_user("eager")
-            for _ in range(5):
-                many.call("GET", F4)
-            body = self.refused(429, "GET", F4, api=many)
-            self.assertEqual(body["error"], "Too Many Requests")
-            self.assertEqual(self.refused(429, "GET", F0, api=many)["error"], "RATE_LIMITED")
-            query = {"whatsappSessionId": "wa_x", "campaignName": "a", "messageTemplate": "b"}
-            text = "phone\n" + "6281381393739\n" * 4
-            body = self.refused(400, "POST", F0, text, query=query, headers={"Content-Type": "text/csv"},
-                                api=self.other_user("greedy"))  # fmt: skip
-            self.assertIn("at most 3 recipients", body["message"])
-        finally:
-            self.stack.ctl("stop", "ingress-1")
-            self.start_ingress()
-
-
 class Registry(Case):
     def ask(self, method: str, path: str, body=None, expect=(200,)):
         answer = Api(self.url).call(method, path, body, expect=expect + (404, 409, 422))
@@ -630,9 +539,4 @@ class Operating(Case):
 
 
 if __name__ == "__main__":
-    with Stack("ingress-api", BUILD) as a_stack:
-        Case.set_up(a_stack)
-        outcome = unittest.main(exit=False).result
-        Case.deciders.close()
-        if not outcome.wasSuccessful():
-            sys.exit(1)  # inside, so that the stack keeps its logs
+    run_all("ingress-api")

@@ -21,7 +21,8 @@ enum {
     SLOT_BYTES_MAX = 1 << 20,  /* of unread records of a paused partition, and one record */
     READY_BYTES_MAX = 8 << 20, /* of unread records of all, and one record */
     TURN_MAX = 1000,           /* records fetched, and given, before the loop has its turn */
-    IDLE_POLL_MS = 1000
+    IDLE_POLL_MS = 1000,
+    END_TIMEOUT_MS = 3000
 };
 
 /* A partition that is read, and its records that were not given yet. */
@@ -55,7 +56,8 @@ struct bus_consumer {
     bool is_held;
     bool is_dead; /* a fatal error was told */
     bool is_closed;
-    bool is_ending; /* a thread of the pool destroys the client */
+    bool is_ending;    /* nothing of it is used any more, and its client goes when n_asking is 0 */
+    unsigned n_asking; /* threads of the pool that ask where a partition ends */
     void (*on_closed)(void *ctx);
     void *on_closed_ctx;
 };
@@ -503,7 +505,9 @@ static void end_closed(void *ctx)
         rd_kafka_queue_destroy(consumer->queue);
     }
     loop_wake_close(&consumer->wake);
-    loop_work(consumer->loop, destroy_client, on_destroyed, consumer);
+    if (consumer->n_asking == 0) {
+        loop_work(consumer->loop, destroy_client, on_destroyed, consumer);
+    }
 }
 
 int bus_consumer_new(struct loop *loop, const struct bus_consumer_options *options,
@@ -690,4 +694,50 @@ int64_t bus_consumer_lag(const struct bus_consumer *consumer, enum topic topic, 
         return high > slot->next_offset ? high - slot->next_offset : 0;
     }
     return low >= 0 && high > low ? high - low : 0;
+}
+
+/* ---- where a partition ends ---- */
+
+struct end_ask {
+    struct bus_consumer *consumer;
+    enum topic topic;
+    int32_t partition;
+    int64_t end;
+    bus_end_cb *fn;
+    void *ctx;
+};
+
+static void ask_end(void *ctx) /* on a thread of the pool */
+{
+    struct end_ask *ask = ctx;
+    int64_t low = 0;
+
+    if (rd_kafka_query_watermark_offsets(ask->consumer->client, bus_topic_name(ask->topic),
+                                         ask->partition, &low, &ask->end,
+                                         END_TIMEOUT_MS) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        ask->end = -ERR_TIMEOUT;
+    }
+}
+
+static void on_end(void *ctx)
+{
+    struct end_ask *ask = ctx;
+    struct bus_consumer *consumer = ask->consumer;
+
+    consumer->n_asking--;
+    ask->fn(consumer->is_closed ? -ERR_CLOSED : ask->end, ask->ctx);
+    free(ask);
+    if (consumer->is_ending && consumer->n_asking == 0) {
+        loop_work(consumer->loop, destroy_client, on_destroyed, consumer);
+    }
+}
+
+void bus_consumer_ask_end(struct bus_consumer *consumer, enum topic topic, int32_t partition,
+                          bus_end_cb *fn, void *ctx)
+{
+    struct end_ask *ask = mem_new0(sizeof(*ask));
+
+    *ask = (struct end_ask){consumer, topic, partition, -ERR_TIMEOUT, fn, ctx};
+    consumer->n_asking++;
+    loop_work(consumer->loop, ask_end, on_end, ask);
 }

@@ -118,6 +118,15 @@ void bus_consumer_commit(struct bus_consumer *consumer, const struct bus_partiti
  * while unknown or not ours. */
 int64_t bus_consumer_lag(const struct bus_consumer *consumer, enum topic topic, int32_t partition);
 
+/* @end: the offset behind the last record; negative: -ERR_TIMEOUT when no broker answered,
+ * -ERR_CLOSED when the consumer was closed meanwhile. */
+typedef void bus_end_cb(int64_t end, void *ctx);
+
+/* Ask the broker, not what is known from the last fetch, where a partition ends now. Calls
+ * @fn(@end, @ctx) once, in any case, from the loop. */
+void bus_consumer_ask_end(struct bus_consumer *consumer, enum topic topic, int32_t partition,
+                          bus_end_cb *fn, void *ctx);
+
 /* Sets *@consumer to NULL (NULL is fine): no more callbacks, unread records are given back. A
  * static member keeps its partitions for the session time-out, so that a restart gets them again.
  * The end itself happens on a thread of the pool; @on_closed(@ctx), may be NULL, hears of it. */

@@ -46,6 +46,8 @@ struct station {
     unsigned fatal;
     struct err error;
     size_t want;
+    int64_t end;
+    unsigned n_ends;
 };
 
 static void on_delivered(const struct bus_delivery *delivery, void *ctx)
@@ -353,6 +355,42 @@ static void what_is_sent_is_read_in_order(void **state)
     station_free(station);
 }
 
+static void on_end(int64_t end, void *ctx)
+{
+    struct station *station = ctx;
+
+    station->end = end;
+    station->n_ends++;
+}
+
+static bool has_end(void *ctx)
+{
+    const struct station *station = ctx;
+
+    return station->n_ends > 0;
+}
+
+static void a_partition_is_asked_for_its_end(void **state)
+{
+    struct station *station = station_new();
+    int64_t ends[PARTITIONS];
+
+    (void)state;
+    find_ends(ends);
+    open_producer(station, BUS_PRODUCER_RELAY, brokers);
+    send_numbers(station, 3, 7);
+    open_consumer(station, NULL, NULL); /* reads nothing */
+    bus_consumer_ask_end(station->consumer, TOPIC_DLQ, 3, on_end, station);
+    run_until(station, has_end);
+    assert_int_equal(station->end, ends[3] + 7);
+    bus_consumer_ask_end(station->consumer, TOPIC_DLQ, 3, on_end, station);
+    bus_consumer_close(&station->consumer, NULL, NULL);
+    station->n_ends = 0;
+    run_until(station, has_end); /* it is told in any case */
+    assert_int_equal(station->end, -ERR_CLOSED);
+    station_free(station);
+}
+
 /* Given 20, then paused: the rest waits, twelve times what is kept ready, and comes afterwards. */
 struct pausing {
     struct station station; /* first: the callbacks get it */
@@ -624,6 +662,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(topics_are_made_once),
         cmocka_unit_test(what_is_sent_is_read_in_order),
+        cmocka_unit_test(a_partition_is_asked_for_its_end),
         cmocka_unit_test(a_paused_partition_waits_and_others_do_not),
         cmocka_unit_test(a_group_reads_from_the_offsets_of_its_owner),
         cmocka_unit_test(members_share_and_stay_co_partitioned),

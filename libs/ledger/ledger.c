@@ -428,6 +428,12 @@ int64_t ledger_epoch(const struct ledger *ledger, int partition)
     return ledger->parts[partition].epoch;
 }
 
+void ledger_ask_end(struct ledger *ledger, enum topic topic, int partition, ledger_end_cb *fn,
+                    void *ctx)
+{
+    bus_consumer_ask_end(ledger->consumer, topic, partition, fn, ctx);
+}
+
 int64_t ledger_offset(const struct ledger *ledger, enum topic topic, int partition)
 {
     for (size_t i = 0; i < ledger->n_inputs; i++) {

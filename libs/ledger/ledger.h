@@ -145,6 +145,13 @@ void ledger_taken(struct ledger *ledger, int partition, int rc);
 /* The next offset of (@topic, @partition) that was not handled, the open turn's own included. */
 int64_t ledger_offset(const struct ledger *ledger, enum topic topic, int partition);
 
+/* Ask the broker where (@topic, @partition), which is live, ends now. @fn(@end, @ctx) is called
+ * once, in any case: the offset behind its last record, -ERR_TIMEOUT when no broker answered, or
+ * -ERR_CLOSED when the ledger was closed meanwhile. */
+typedef void ledger_end_cb(int64_t end, void *ctx);
+void ledger_ask_end(struct ledger *ledger, enum topic topic, int partition, ledger_end_cb *fn,
+                    void *ctx);
+
 /* The connection, for loading and for queries that belong to no turn. A slow query delays turns,
  * and what is asked while a turn is open is answered after it. */
 struct pg *ledger_pg(struct ledger *ledger);

@@ -1,5 +1,6 @@
 #include "scheduler/command.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -268,15 +269,69 @@ void command_take(struct turn *turn, struct run *run, const struct ledger_record
     }
 }
 
+struct end_ask {
+    struct scheduler *scheduler;
+    char *blast;
+    char *command;
+};
+
+static void on_end(int64_t end, void *ctx)
+{
+    struct end_ask *ask = ctx;
+    struct run *run = end == -ERR_CLOSED ? NULL : run_find(ask->scheduler, ask->blast);
+
+    if (run != NULL && run->parked != NULL &&
+        strcmp(run->parked->command.command_id, ask->command) == 0) {
+        run->parked->has_end = true;
+        run->parked->end = end;
+        run_ready(run);
+    }
+    free(ask->blast);
+    free(ask->command);
+    free(ask);
+}
+
+/* Before a create is called wrong for want of recipients: were they never written, or is it us who
+ * have not read that far? */
+static bool must_ask_end(const struct parked *parked, const char *what)
+{
+    return strcmp(what, "recipients") == 0 && parked->upload == NULL && !parked->has_end;
+}
+
+static void ask_end(struct run *run, struct parked *parked)
+{
+    struct end_ask *ask;
+
+    if (parked->asks_end) {
+        return;
+    }
+    ask = mem_new0(sizeof(*ask));
+    *ask = (struct end_ask){run->scheduler, mem_strdup(run->uuid),
+                            mem_strdup(parked->command.command_id)};
+    parked->asks_end = true;
+    ledger_ask_end(run->scheduler->ledger, TOPIC_BLAST_RECIPIENTS, run->partition, on_end, ask);
+}
+
 /* The time of a parked command is over while it waits for @what. */
-static void expire(struct turn *turn, struct run *run, const struct blast_command *command,
+static void expire(struct turn *turn, struct run *run, const struct parked *parked,
                    const char *what)
 {
-    char text[BLAST_REFUSAL_MAX];
+    const struct blast_command *command = &parked->command;
+    char text[UPLOAD_REASON_MAX];
 
-    (void)snprintf(text, sizeof(text), "the %s did not arrive in time",
-                   strcmp(what, "session") == 0 ? "events of the session" : what);
-    answer(turn, run, command, VERDICT_EXPIRED, text);
+    if (strcmp(what, "session") == 0) {
+        answer(turn, run, command, VERDICT_EXPIRED,
+               "the events of the session did not arrive in time");
+    } else if (parked->upload != NULL || parked->end < 0 ||
+               parked->end > command->as.create.last_chunk_offset) {
+        answer(turn, run, command, VERDICT_EXPIRED, "the recipients were not read in time");
+    } else {
+        (void)snprintf(text, sizeof(text),
+                       "the recipients did not come: their last chunk was announced at offset "
+                       "%" PRId64 ", and the log ends at %" PRId64,
+                       command->as.create.last_chunk_offset, parked->end);
+        answer(turn, run, command, VERDICT_INVALID_REQUEST, text);
+    }
 }
 
 static bool is_time_over(const struct parked *parked, int64_t now_ms)
@@ -300,8 +355,12 @@ void command_run(struct turn *turn, struct run *run)
             run_wake(run, head->until_ms > now_ms ? head->until_ms : now_ms + LOOK_AGAIN_MS);
             return;
         }
+        if (what != NULL && must_ask_end(head, what)) {
+            ask_end(run, head);
+            return; /* on_end makes it ready */
+        }
         if (what != NULL) {
-            expire(turn, run, &head->command, what);
+            expire(turn, run, head, what);
         } else {
             decide(turn, run, &head->command,
                    head->upload != NULL ? upload_reason(head->upload) : "");

@@ -4,6 +4,7 @@
 #ifndef SCHEDULER_COMMAND_H
 #define SCHEDULER_COMMAND_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/arena.h"
@@ -29,6 +30,9 @@ struct parked {
     int64_t until_ms;      /* the wall time at which waiting is over */
     int64_t must_end_ms;   /* also for a check of recipients that has begun */
     struct upload *upload; /* CreateBlast: the check of its recipients; NULL: not begun */
+    bool asks_end;         /* its time is over: where do the recipients end? */
+    bool has_end;
+    int64_t end; /* their offset, or an error */
 };
 
 /* Decide @record, a command of wa.blast.cmd.v1 to @run, or park it. */

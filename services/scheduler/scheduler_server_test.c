@@ -309,12 +309,40 @@ static void a_create_whose_recipients_never_come_is_refused(void **state)
 {
     struct station *s = begin(state);
     struct station_blast *blast = station_upload(s, 30, 10);
+    int64_t began_ms = clock_wall_ms();
     struct uuid id;
 
     blast->last_offset += 100;
-    id = station_create(s, blast, NULL, false);
-    assert_string_equal(station_verdict(s, id), "EXPIRED");
+    for (int i = 0; i < 2; i++) { /* and so is one that comes later */
+        id = station_create(s, blast, NULL, false);
+        assert_string_equal(station_verdict(s, id), "INVALID_REQUEST");
+        assert_non_null(strstr(station_message_of(s, id), "the recipients did not come: "));
+    }
+    assert_true(clock_wall_ms() - began_ms < STATION_WAIT_MS);
     assert_int_equal(testkit_pg_int(&s->db, "SELECT count(*) FROM scheduler.parked"), 0);
+    assert_int_equal(testkit_pg_int(&s->db, "SELECT count(*) FROM scheduler.blast"), 0);
+    is_well(s);
+}
+
+/* Nothing was ever written for it: by nobody, and then by others up to the offset that it names. */
+static void a_create_without_any_recipients_is_refused(void **state)
+{
+    struct station *s = begin(state);
+    struct station_blast *bare = station_bare(s, 30);
+    struct station_blast *other;
+    struct uuid id = station_create(s, bare, NULL, false);
+
+    assert_string_equal(station_verdict(s, id), "INVALID_REQUEST");
+    assert_string_equal(station_message_of(s, id),
+                        "the recipients did not come: their last chunk was announced at offset 0, "
+                        "and the log ends at 0");
+    other = station_upload(s, 30, 10);
+    bare->last_offset = other->last_offset;
+    id = station_create(s, bare, NULL, false);
+    assert_string_equal(station_verdict(s, id), "INVALID_REQUEST");
+    assert_string_equal(station_message_of(s, id),
+                        "0 recipients in 0 chunks came, 30 in 1 were announced");
+    assert_string_equal(station_verdict(s, station_create(s, other, NULL, false)), "OK");
     is_well(s);
 }
 
@@ -615,6 +643,7 @@ int main(int argc, char **argv)
         SERVER_TEST(start_without_a_connected_session_is_refused),
         SERVER_TEST(a_create_waits_for_recipients_that_come_late),
         SERVER_TEST(a_create_whose_recipients_never_come_is_refused),
+        SERVER_TEST(a_create_without_any_recipients_is_refused),
         SERVER_TEST(recipients_that_are_not_as_announced_are_refused),
         SERVER_TEST(recipients_that_nobody_names_are_dropped),
         SERVER_TEST(recipients_that_cannot_be_reached_are_left_out),

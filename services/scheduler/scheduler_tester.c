@@ -403,7 +403,8 @@ void station_write_chunks(struct station *station, struct station_blast *blast, 
     EVP_MD_CTX_free(hash);
 }
 
-struct station_blast *station_upload(struct station *station, int32_t total, int32_t each)
+static struct station_blast *new_blast(struct station *station, int32_t total, int32_t each,
+                                       int32_t from)
 {
     struct station_blast *blast = &station->blasts[station->n_blasts++];
     struct uuid uuid = uuid_v7(clock_wall_ms());
@@ -414,8 +415,18 @@ struct station_blast *station_upload(struct station *station, int32_t total, int
     (void)snprintf(blast->upload_id, sizeof(blast->upload_id), "upload-%zu", station->n_blasts);
     blast->times = mem_new0((size_t)total);
     blast->message = mem_new0((size_t)total);
-    station_write_chunks(station, blast, each, 0);
+    station_write_chunks(station, blast, each, from);
     return blast;
+}
+
+struct station_blast *station_upload(struct station *station, int32_t total, int32_t each)
+{
+    return new_blast(station, total, each, 0);
+}
+
+struct station_blast *station_bare(struct station *station, int32_t total)
+{
+    return new_blast(station, total, total, 1);
 }
 
 struct blast_command station_command_of(const struct station *station,
@@ -522,29 +533,39 @@ void station_until_handed(struct station *station, struct station_blast *blast, 
 struct asked {
     struct station *station;
     char sql[160];
-    char code[200];
+    char text[200];
 };
 
 static bool has_verdict(void *ctx)
 {
     struct asked *asked = ctx;
 
-    (void)snprintf(asked->code, sizeof(asked->code), "%s",
+    (void)snprintf(asked->text, sizeof(asked->text), "%s",
                    testkit_pg_text(&asked->station->db, asked->sql));
-    return asked->code[0] != '\0';
+    return asked->text[0] != '\0';
 }
 
-const char *station_verdict(struct station *station, struct uuid command_id)
+static const char *member_of(struct station *station, const char *member, struct uuid command_id)
 {
     static struct asked asked;
 
     asked = (struct asked){.station = station};
     (void)snprintf(asked.sql, sizeof(asked.sql),
-                   "SELECT (verdict::json)->>'code' FROM scheduler.command_verdict "
+                   "SELECT (verdict::json)->>'%s' FROM scheduler.command_verdict "
                    "WHERE command_id = '%s'",
-                   command_id.text);
+                   member, command_id.text);
     station_until(station, has_verdict, &asked, "a verdict");
-    return asked.code;
+    return asked.text;
+}
+
+const char *station_verdict(struct station *station, struct uuid command_id)
+{
+    return member_of(station, "code", command_id);
+}
+
+const char *station_message_of(struct station *station, struct uuid command_id)
+{
+    return member_of(station, "message", command_id);
 }
 
 static bool never(void *ctx)

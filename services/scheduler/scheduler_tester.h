@@ -93,6 +93,8 @@ void station_connect(struct station *station); /* from the beginning to logged i
 /* A new blast whose recipients are written in chunks of @each; @template NULL: none of their own.
  */
 struct station_blast *station_upload(struct station *station, int32_t total, int32_t each);
+/* One whose only chunk is not written; its offset is that of the last one that was. */
+struct station_blast *station_bare(struct station *station, int32_t total);
 struct station_blast *station_find(struct station *station, const char *uuid);
 /* Write its chunks (again), beginning with number @from. */
 void station_write_chunks(struct station *station, struct station_blast *blast, int32_t each,
@@ -117,8 +119,9 @@ void station_until(struct station *station, bool (*is_so)(void *ctx), void *ctx,
 void station_until_status(struct station *station, struct station_blast *blast,
                           enum blast_status status);
 void station_until_handed(struct station *station, struct station_blast *blast, int32_t n);
-/* The verdict's code; lives until the next call. */
+/* The verdict's code, or its message; lives until the next call. */
 const char *station_verdict(struct station *station, struct uuid command_id);
+const char *station_message_of(struct station *station, struct uuid command_id);
 void station_pause(struct station *station, int64_t ms); /* the loop goes on meanwhile */
 
 #endif

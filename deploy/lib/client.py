@@ -218,6 +218,7 @@ class Receiver:
         self.secret: str | None = None
         self.deliveries: dict[str, dict] = {}
         self.repeats = 0
+        self._order: list[str] = []  # ids as they came, repeats too
         self.refused: list[str] = []
         self._lock = threading.Lock()
         receiver = self
@@ -241,6 +242,14 @@ class Receiver:
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/webhook"
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
+    def arrivals(self) -> dict[str, list[str]]:
+        """By session: the ids of what it sent, in the order of arrival, repeats too."""
+        found: dict[str, list[str]] = {}
+        with self._lock:
+            for message_id in self._order:
+                found.setdefault(self.deliveries[message_id]["session_id"], []).append(message_id)
+        return found
+
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
@@ -250,13 +259,16 @@ class Receiver:
         message_id, timestamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
         why = self._complaint(message_id, timestamp, headers.get("webhook-signature", ""), body)
         with self._lock:
+            content = None if why else json.loads(body)
+            if not why and self.deliveries.get(message_id, content) != content:
+                why = "another body under the same webhook-id"
             if why:
                 self.refused.append(why)
-            elif message_id in self.deliveries:
-                self.repeats += 1
-            else:
-                self.deliveries[message_id] = json.loads(body)
-        return why
+                return why
+            self._order.append(message_id)
+            self.repeats += message_id in self.deliveries
+            self.deliveries[message_id] = content
+        return None
 
     def _complaint(self, message_id: str, timestamp: str, signatures: str, body: bytes) -> str | None:
         if not message_id or not timestamp.isdigit():

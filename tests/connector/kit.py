@@ -36,6 +36,7 @@ except ImportError:
     python = subprocess.run([TOP / "tests/lib/python"], stdout=subprocess.PIPE, check=True, text=True).stdout.strip()
     os.execve(python, [python, *sys.argv], os.environ | {"KENTONGAN_KIT_TRIED": "1"})
 
+import checks  # noqa: E402
 from stack import Stack, wait_until  # noqa: E402
 
 PARTITIONS = 6
@@ -362,6 +363,10 @@ class Case(unittest.TestCase):
         cls.enterClassContext(cls.kit.stack)
         cls.kit.start(cls.connectors)
         cls.addClassCleanup(cls.kit.stop)
+
+    @classmethod
+    def tearDownClass(cls):
+        checks.connector_holds(cls.kit.stack)
 
     def tearDown(self):
         kit = self.kit

@@ -20,6 +20,7 @@ class Sessions(unittest.TestCase):
         cls.stack = cls.enterClassContext(Stack("sessions", BUILD))
         cls.stack.up(settings=SETTINGS | {"LOG_LEVEL": "debug"})
         cls.driver = Driver(cls.stack)
+        cls.receivers = []
 
     def test_a_wrong_password_and_a_missing_token_are_refused(self):
         stranger = Api(self.driver.where["ingress"])
@@ -116,6 +117,7 @@ class Sessions(unittest.TestCase):
 
     def test_an_answer_comes_as_a_signed_webhook(self):
         receiver = Receiver()
+        self.receivers.append(receiver)
         self.addCleanup(receiver.close)
         account = self.driver.account(webhook_url=receiver.url)
         receiver.secret = account.webhook_secret
@@ -132,7 +134,7 @@ class Sessions(unittest.TestCase):
         assert not cls.driver.sandbox.violations(), cls.driver.sandbox.violations()
         checks.wait_until_quiet(cls.stack)
         checks.nothing_was_given_up(cls.stack)
-        checks.histories_hold(cls.stack)
+        checks.histories_hold(cls.stack, cls.receivers)
         checks.projections_equal_a_rebuild(cls.stack)
 
     def state_of(self, wa_message_id: str) -> str | None:

@@ -2,9 +2,12 @@
 
 import collections
 import json
+import time
 
+import folds
 import invariants
-from log import Log, by_aggregate, event_topics
+import snapshots
+from log import Log
 from stack import Stack, wait_until
 
 LEDGERS = ("connector", "scheduler", "webhooks", "proj")
@@ -45,20 +48,99 @@ def nothing_was_given_up(stack: Stack, garbage: tuple[bytes, ...] = ()) -> None:
     assert not dead, f"dead letters: {[(d.value['service'], d.value['source_topic'], d.value['reason']) for d in dead]}"
 
 
-def histories_hold(stack: Stack) -> Log:
-    """Every event is in the log once by position, sequences have no gaps, and each history keeps the invariants."""
+def histories_hold(stack: Stack, receivers=()) -> Log:
+    """Every event is in the log once by position, sequences have no gaps, and each history keeps the invariants; what the
+    services load their state from, and the projections, are folds of it. `receivers` are the subscribers of webhooks."""
     log = log_of(stack)
-    histories = {topic: by_aggregate(log.events(topic)) for topic in event_topics()}
-    for topic, found in histories.items():
-        projected = int(stack.sql(f"select count(*) from proj.events where {projected_types(topic)}")[0][0])
-        in_log = sum(len(history) for history in found.values())
-        assert projected == in_log, f"{topic}: {in_log} events in the log, {projected} in the projections"
-    for history in histories["wa.blast.events.v1"].values():
-        invariants.fold_blast(history)
-    for history in histories["wa.message.events.v1"].values():
-        if history[0].kind != "received":
-            invariants.fold_message(history)
+    history = snapshots.compare(stack, log)
+    every_event_is_projected(stack, history)
+    aggregates_hold(history)
+    recipients_are_the_messages(history, log)
+    webhooks_are_in_order(history, receivers)
+    qr_codes_are_fresh(stack, history)
     return log
+
+
+def connector_holds(stack: Stack) -> None:
+    """As much of it as there is without the other services."""
+    history = snapshots.compare(stack, log_of(stack), ("connector",))
+    aggregates_hold(history)
+    qr_codes_are_fresh(stack, history)
+
+
+def aggregates_hold(history) -> None:
+    for topic, check in (
+        (snapshots.SESSIONS, invariants.session),
+        (snapshots.BLASTS, invariants.blast),
+        (snapshots.MESSAGES, invariants.message),
+        (snapshots.WEBHOOKS, invariants.delivery),
+    ):
+        for own in history.aggregates(topic).values():
+            check(own)
+    invariants.phones(history.aggregates(snapshots.SESSIONS))
+
+
+def every_event_is_projected(stack: Stack, history) -> None:
+    for topic, events in history.events.items():
+        projected = int(stack.sql(f"select count(*) from proj.events where {projected_types(topic)}")[0][0])
+        assert projected == len(events), f"{topic}: {len(events)} events in the log, {projected} in the projections"
+
+
+def recipients_are_the_messages(history, log: Log) -> None:
+    """INV-10, and each message went to the recipient of its index."""
+    chunks = collections.defaultdict(list)
+    for record in log.records("wa.blast.recipients.v1"):
+        chunks[record.value["blast_id"], record.value["upload_id"]].append(record.value)
+    for uuid, fold in history.blasts.items():
+        people = invariants.recipients(fold.created, chunks[uuid, fold.created["upload_id"]])
+        for message in history.messages.values():
+            if message.state["blast_id"] == uuid and "recipient" in message.state:
+                wanted = people[message.state["blast_index"]]["phone"]
+                got = message.state["recipient"]
+                assert got.partition("@")[0] == wanted.lstrip("+"), f"{uuid} {message.state}: to {got}, not to {wanted}"
+
+
+def webhooks_are_in_order(history, receivers) -> None:
+    """INV-27: the deliveries in the log, what subscribers got of them, and none is missing."""
+    sources = {event.value["event_id"]: event for events in history.events.values() for event in events}
+    invariants.lines(history.events[snapshots.WEBHOOKS], sources)
+    of_source = {fold.state["source_event_id"]: own for own, fold in history.deliveries.items()}
+    lines = collections.defaultdict(list)  # by session key and topic: its deliveries in the order of their sources
+    for topic in (snapshots.SESSIONS, snapshots.MESSAGES):
+        for event in history.events[topic]:
+            if event.value["event_id"] in of_source:
+                lines[event.value["session_key"], topic].append(of_source[event.value["event_id"]])
+    for receiver in receivers:
+        for key, ids in receiver.arrivals().items():
+            own = {topic: line for (other, topic), line in lines.items() if other == key}
+            strange = set(ids) - {one for line in own.values() for one in line}
+            assert not strange, f"{key} posted what is not in the log: {strange}"
+            for line in own.values():
+                invariants.arrivals([one for one in ids if one in line], line)
+    every_answer_is_delivered(history, of_source)
+
+
+def every_answer_is_delivered(history, of_source: dict[str, str]) -> None:
+    """A session that had one URL from its first day on is told of every message that came in."""
+    steady = {
+        uuid: fold for uuid, fold in history.sessions.items()
+        if len(fold.urls) == 1 and fold.state["webhook_url"] and fold.state["phase"] != "DELETED"
+        and fold.state["subscribe"] & folds.name_bits(["Message", "All"])
+    }  # fmt: skip
+    for event in history.events[snapshots.MESSAGES]:
+        if event.kind == "received" and event.value["session_uuid"] in steady:
+            assert event.value["event_id"] in of_source, f"no webhook for {event.value['aggregate_id']}: {event.body}"
+
+
+def qr_codes_are_fresh(stack: Stack, history) -> None:
+    """INV-24: a code is kept for those that wait for a scan, and no longer than it is good."""
+    for uuid, fold in history.sessions.items():
+        code = stack.redis("GET", f"sess:{uuid}:qr")
+        if code:
+            assert fold.state["phase"] == "WAITING_FOR_SCAN", f"session {uuid}: a code in state {fold.state['phase']}"
+            left = json.loads(code)["expires_at"] / 1000 - time.time()
+            kept = int(stack.redis("PTTL", f"sess:{uuid}:qr")) / 1000
+            assert kept <= left + 1, f"session {uuid}: a code that is good for {left:.1f} s is kept for {kept:.1f} s"
 
 
 def projected_types(topic: str) -> str:

@@ -6,6 +6,7 @@ Needs tests/requirements.txt.
 """
 
 import collections
+import contextlib
 import dataclasses
 import functools
 import io
@@ -62,27 +63,40 @@ class Record:
         return self.value[self.kind]
 
 
+def watermarks(consumer, topic: str) -> dict[int, tuple[int, int]]:
+    """By partition: its first offset, and the one behind its last."""
+    partitions = consumer.list_topics(topic, READ_SECONDS).topics[topic].partitions
+    place = confluent_kafka.TopicPartition
+    return {number: consumer.get_watermark_offsets(place(topic, number), READ_SECONDS) for number in partitions}
+
+
 class Log:
     def __init__(self, brokers: str):
         self.brokers = brokers
         self.repeats = collections.Counter()  # records that readers drop, by topic
 
-    def records(self, topic: str) -> list[Record]:
-        """Everything that stands in a topic at this moment, by partition and offset."""
+    @contextlib.contextmanager
+    def _consumer(self):
         consumer = confluent_kafka.Consumer(
             {"bootstrap.servers": self.brokers, "group.id": "tests", "enable.auto.commit": False, "fetch.wait.max.ms": 50}
         )
         try:
-            partitions = consumer.list_topics(topic, READ_SECONDS).topics[topic].partitions
-            ends = {}
-            for number in partitions:
-                low, high = consumer.get_watermark_offsets(confluent_kafka.TopicPartition(topic, number), READ_SECONDS)
-                if high > low:
-                    ends[number] = high
-            found = self._read(consumer, topic, ends) if ends else []
+            yield consumer
         finally:
             consumer.close()
+
+    def records(self, topic: str) -> list[Record]:
+        """Everything that stands in a topic at this moment, by partition and offset."""
+        with self._consumer() as consumer:
+            ends = {number: high for number, (low, high) in watermarks(consumer, topic).items() if high > low}
+            found = self._read(consumer, topic, ends) if ends else []
         return sorted(found, key=lambda record: (record.partition, record.offset))
+
+    def ends(self) -> dict[tuple[str, int], int]:
+        """The offset behind the last record of every topic and partition."""
+        names = [t["name"] for t in json.loads((SCHEMAS / "topics.json").read_text())]
+        with self._consumer() as consumer:
+            return {(name, n): high for name in names for n, (_, high) in watermarks(consumer, name).items()}
 
     def _read(self, consumer, topic: str, ends: dict[int, int]) -> list[Record]:
         consumer.assign([confluent_kafka.TopicPartition(topic, number, 0) for number in ends])

@@ -27,6 +27,7 @@ sys.path.insert(0, str(TOP / "tests" / "lib"))
 from cryptography.hazmat.primitives import hashes  # noqa: E402
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: E402
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF  # noqa: E402
+import invariants  # noqa: E402
 from log import Log, by_aggregate  # noqa: E402
 from log_writer import Writer, partition_of  # noqa: E402
 from stack import Stack, wait_until  # noqa: E402
@@ -200,6 +201,13 @@ class Case(unittest.TestCase):
         cls.writer = Writer(cls.brokers)
         cls.subscriber = Subscriber()
         cls.addClassCleanup(cls.subscriber.close)
+
+    @classmethod
+    def tearDownClass(cls):
+        """INV-27 over everything that was delivered here, whatever went wrong meanwhile."""
+        log = Log(cls.brokers)
+        sources = {event.value["event_id"]: event for topic in (SESSIONS, MESSAGES) for event in log.events(topic)}
+        invariants.lines(log.events(WEBHOOKS), sources)
 
     def start(self, *settings: str, instance: str = "webhooks-1"):
         pairs = [f"{name}={value}" for name, value in SETTINGS.items()] + list(settings)

@@ -104,6 +104,7 @@ void sandbox_account_free(struct sandbox_account *account)
 {
     sandbox_phone_free(account);
     sandbox_appstate_done(account);
+    sandbox_fault_free(account);
     for (size_t i = 0; i < account->n_companions; i++) {
         device_done(account->companions[i]);
         free(account->companions[i]);

@@ -383,6 +383,50 @@ static void on_unlink(struct http_request *request, void *ctx)
     get(request, ctx, work_unlink);
 }
 
+/* ---- faults ---- */
+
+static void work_acks(struct job *job)
+{
+    struct sandbox_account *account = account_of_path(job);
+    const json_t *held = json_object_get(job->body, "held");
+
+    if (account == NULL) {
+        return;
+    }
+    if (!json_is_boolean(held)) {
+        (void)err_set(&job->err, ERR_INVALID, "want {\"held\": true or false}");
+        return;
+    }
+    sandbox_account_hold_acks(account, json_is_true(held));
+    job->answer = json_pack("{s:b,s:I}", "held", json_is_true(held), "waiting",
+                            (json_int_t)sandbox_account_held(account));
+}
+
+static void on_acks(struct http_request *request, void *ctx)
+{
+    post(request, ctx, work_acks);
+}
+
+static void work_replace(struct job *job)
+{
+    struct sandbox_account *account = account_of_path(job);
+    int64_t device = 0;
+
+    if (account == NULL) {
+        return;
+    }
+    if (!text_to_int(http_param(job->request, "device"), 1, 255, &device)) {
+        (void)err_set(&job->err, ERR_INVALID, "a device is a number from 1 to 255");
+        return;
+    }
+    (void)(sandbox_account_replace(account, (unsigned)device, &job->err) == 0);
+}
+
+static void on_replace(struct http_request *request, void *ctx)
+{
+    post(request, ctx, work_replace);
+}
+
 /* ---- what was seen ---- */
 
 static bool is(const char *wanted, const char *has)
@@ -547,6 +591,9 @@ static const struct http_route routes[] = {
     {PHONE "/offline", on_offline, "the phone goes away", 0, 0, HTTP_POST, 0, 0, false},
     {PHONE "/behaviour", on_behaviour, "change how it answers", 0, 0, HTTP_POST, 0, 0, false},
     {PHONE "/devices/{device}", on_unlink, "unlink a companion", 0, 0, HTTP_DELETE, 0, 0, false},
+    {PHONE "/devices/{device}/replace", on_replace, "another login takes over", 0, 0, HTTP_POST, 0,
+     0, false},
+    {PHONE "/acks", on_acks, "keep acks of messages to it back", 0, 0, HTTP_POST, 0, 0, false},
     {"/admin/ledger", on_ledger, "what devices decrypted", 0, 0, HTTP_GET, 0, 0, false},
     {"/admin/ledger", on_clear, "forget it, and the violations", 0, 0, HTTP_DELETE, 0, 0, false},
     {"/admin/violations", on_violations, "the newest violations", 0, 0, HTTP_GET, 0, 0, false},

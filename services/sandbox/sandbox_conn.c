@@ -143,7 +143,11 @@ static void refuse_stanza(struct sandbox_conn *conn, const struct wa_node *node,
 static void handle_stanza(struct sandbox_conn *conn, const struct wa_node *node)
 {
     if (wa_node_is(node, "message")) {
-        sandbox_conn_send(conn, sandbox_message_handle(conn->device, node));
+        const struct wa_node *ack = sandbox_message_handle(conn->device, node);
+
+        if (!sandbox_fault_holds(conn, node, ack)) {
+            sandbox_conn_send(conn, ack);
+        }
     } else if (wa_node_is(node, "receipt")) {
         sandbox_queue_receipt(conn->device, node);
         sandbox_conn_send(conn, sandbox_receipt_handle(conn->device, node));

@@ -116,6 +116,7 @@ struct sandbox_collection {
     size_t n;
 };
 
+struct sandbox_held;
 struct sandbox_phone;
 
 struct sandbox_account {
@@ -134,6 +135,9 @@ struct sandbox_account {
 
     struct sandbox_behaviour behaviour;
     bool is_offline;
+    struct sandbox_held *held; /* acks of messages to it that are kept back, oldest first */
+    size_t n_held;
+    bool holds_acks;
     size_t one_time;             /* prekeys that the phone handed out */
     struct sandbox_phone *phone; /* what it does and remembers; made when first needed */
 };
@@ -298,6 +302,13 @@ void sandbox_message_asked(struct sandbox_device *sender, const char *id,
 void sandbox_phone_take(struct sandbox_account *account, const struct wa_node *stanza);
 void sandbox_phone_greet(struct sandbox_device *companion); /* after its first login */
 void sandbox_phone_free(struct sandbox_account *account);
+
+/* ---- faults that tests ask for (sandbox_fault.c) ---- */
+
+/* Is @ack of the message @node, which came on @conn, to be kept back? Then it is. */
+bool sandbox_fault_holds(struct sandbox_conn *conn, const struct wa_node *node,
+                         const struct wa_node *ack);
+void sandbox_fault_free(struct sandbox_account *account);
 
 /* ---- all files ---- */
 

@@ -154,6 +154,18 @@ NODISCARD int sandbox_world_scan(struct sandbox_world *world, const char *qr,
 NODISCARD int sandbox_account_unlink(struct sandbox_account *account, unsigned device,
                                      struct err *err);
 
+/* ---- faults (sandbox_fault.c) ---- */
+
+/* Keep back the acks of messages to @account from now on, or let go of those that wait: each goes
+ * out on the connection that its message came on, if that is still there. */
+void sandbox_account_hold_acks(struct sandbox_account *account, bool hold);
+size_t sandbox_account_held(const struct sandbox_account *account); /* how many wait */
+
+/* The connection of companion @device is told that another one took its place. -ERR_NOT_FOUND: it
+ * has none. */
+NODISCARD int sandbox_account_replace(struct sandbox_account *account, unsigned device,
+                                      struct err *err);
+
 /* ---- a look inside, for the admin API and tests ---- */
 
 struct sandbox_device_view {

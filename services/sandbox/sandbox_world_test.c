@@ -313,6 +313,46 @@ static void the_same_stanza_twice_is_acked_twice_and_delivered_once(void **state
     world_tester_no_violations(f);
 }
 
+/* ---- faults ---- */
+
+static void acks_are_kept_back_and_let_go(void **state)
+{
+    struct fixture *f = *state;
+
+    (void)tester_pair(&f->tester, f->alice);
+    sandbox_account_hold_acks(f->bob, true);
+    (void)tester_send(&f->tester, "4915122222222", "one");
+    (void)tester_send(&f->tester, "4915122222222", "two");
+    assert_int_equal(f->tester.n_acks, 0);
+    assert_int_equal(sandbox_account_held(f->bob), 2);
+    sandbox_account_hold_acks(f->bob, false);
+    tester_pump(&f->tester);
+    assert_int_equal(f->tester.n_acks, 2);
+    sandbox_account_hold_acks(f->bob, true);
+    (void)tester_send(&f->tester, "4915122222222", "three");
+    tester_cut(&f->tester);
+    tester_connect(&f->tester); /* what was for the connection before goes with it */
+    sandbox_account_hold_acks(f->bob, false);
+    tester_pump(&f->tester);
+    assert_int_equal(f->tester.n_acks, 2);
+    assert_int_equal(sandbox_account_held(f->bob), 0);
+    no_violations(f);
+}
+
+static void a_client_is_told_that_it_was_replaced(void **state)
+{
+    struct fixture *f = *state;
+
+    (void)tester_pair(&f->tester, f->alice);
+    assert_int_equal(sandbox_account_replace(f->alice, 2, NULL), -ERR_NOT_FOUND);
+    assert_int_equal(sandbox_account_replace(f->alice, 1, NULL), 0);
+    tester_pump(&f->tester);
+    assert_int_equal(f->tester.ended, WA_END_REPLACED);
+    tester_connect(&f->tester);
+    assert_true(f->tester.is_ready);
+    no_violations(f);
+}
+
 /* ---- retries ---- */
 
 static void a_phone_told_to_fail_asks_again_until_it_can_read(void **state)
@@ -571,6 +611,8 @@ int main(void)
         WORLD_TEST(what_came_while_away_comes_at_the_next_login),
         WORLD_TEST(two_companions_of_one_account_see_each_others_messages),
         WORLD_TEST(the_same_stanza_twice_is_acked_twice_and_delivered_once),
+        WORLD_TEST(acks_are_kept_back_and_let_go),
+        WORLD_TEST(a_client_is_told_that_it_was_replaced),
         WORLD_TEST(a_phone_told_to_fail_asks_again_until_it_can_read),
         WORLD_TEST(the_answer_to_a_retry_may_come_twice),
         WORLD_TEST(a_phone_writes_again_when_asked),

@@ -255,6 +255,15 @@ static void session_gone(const struct message *message, const struct message_inp
     }
 }
 
+/* A direct send's refusal is the answer to its command; a blast waits for an event (S4). */
+static void refused(const struct message *message, const struct message_input *input,
+                    struct message_decision *out)
+{
+    if (message->state == MESSAGE_NONE && message->in_blast) {
+        fail(message, input, true, "refused", out);
+    }
+}
+
 void message_decide(const struct message *message, const struct message_input *input,
                     struct message_decision *out)
 {
@@ -304,6 +313,9 @@ void message_decide(const struct message *message, const struct message_input *i
         break;
     case MESSAGE_IN_SESSION_GONE:
         session_gone(message, input, out);
+        break;
+    case MESSAGE_IN_REFUSED:
+        refused(message, input, out);
         break;
     case MESSAGE_IN_BLAST_ENDED:   /* what was handed over finishes, retries too (S5) */
     case MESSAGE_IN_TRACK_PENDING: /* says nothing */

@@ -56,7 +56,8 @@ struct message {
     X(UNUSABLE)     /* the recipient cannot be reached by WhatsApp */        \
     X(TIME_IS_UP)   /* not_after has passed */                               \
     X(BLAST_ENDED)  /* stopped or failed */                                  \
-    X(SESSION_GONE) /* logged out or deleted (S4) */
+    X(SESSION_GONE) /* logged out or deleted (S4) */                         \
+    X(REFUSED)      /* SendMessage makes no sense and is not taken */
 
 enum message_input_kind {
 #define MESSAGE_INPUT_ENUM(name) MESSAGE_IN_##name,

@@ -34,6 +34,7 @@ struct row {
 #define TRACKED   "FAILED: Failed(tracked as failed)"
 #define TOO_LATE  "FAILED: Failed(expired)"
 #define NO_LOGIN  "FAILED: Failed(logged_out)"
+#define REFUSED   "FAILED: Failed(refused)"
 #define SKIPPED   "SKIPPED: Skipped(not_on_whatsapp)"
 #define EXPIRED   "EXPIRED: Expired(not_after)"
 #define GO        "DISPATCHED: Dispatched"
@@ -84,6 +85,10 @@ static const struct row rows[] = {
      {NO_LOGIN, NO_LOGIN, NO_LOGIN, "-", "-", "-", NO_LOGIN, "-", "-", "-", "-"}},
     {"session logged out or deleted, direct", MESSAGE_IN_SESSION_GONE, false, false, 1,
      {"-", NO_LOGIN, NO_LOGIN, "-", "-", "-", NO_LOGIN, "-", "-", "-", "-"}},
+    {"a hand-over that makes no sense, in a blast", MESSAGE_IN_REFUSED, true, false, 0,
+     {REFUSED, "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"}},
+    {"a hand-over that makes no sense, direct", MESSAGE_IN_REFUSED, false, false, 0,
+     {"-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"}},
 };
 /* clang-format on */
 

@@ -93,7 +93,10 @@ static void accept_one(struct turn *turn, const struct turn_handed *handed)
                           .aggregate_id = command->aggregate_id};
 
     turn->reserved -= EVENTS_OF_MESSAGE;
-    if (command->kind == MESSAGE_COMMAND_SEND && !handed->is_refused) {
+    if (handed->is_foreign) {
+        mailbox_refuse(turn, handed->account, command, "the id is another session's");
+        said.verdict = VERDICT_INVALID_REQUEST;
+    } else if (command->kind == MESSAGE_COMMAND_SEND && !handed->is_unreadable) {
         said.verdict = mailbox_accept(turn, handed->account, command, &said.sequence);
     } else {
         said.verdict = VERDICT_INVALID_REQUEST; /* or of a later version */
@@ -115,9 +118,9 @@ static void load_known(struct turn *turn, const struct pg_rows *rows, size_t row
             continue;
         }
         if (strcmp(at->account->state.uuid, session.text) != 0) {
-            at->is_refused = true; /* somebody else's id */
+            at->is_foreign = true;
         } else if (mailbox_load_message(at->account, rows, row, &err) < 0) {
-            at->is_refused = true;
+            at->is_unreadable = true;
             log_error("message row is unreadable", LOG_STR("why", err.text));
         }
     }
@@ -161,23 +164,20 @@ void intake_handed(struct turn *turn)
 
 /* ---- what can be decided at all ---- */
 
-/* Why @record makes no sense; NULL: it does. What it says goes into columns as it is. */
-static const char *nonsense(const struct ledger_record *record)
+/* Why @record is none of @session's; NULL: it is. */
+static const char *misplaced(const struct ledger_record *record, const char *session)
 {
-    const struct session_command *session = record->data;
-    const struct message_command *message = record->data;
-    bool is_session = record->topic == TOPIC_SESSION_CMD;
-    const char *uuid = is_session ? session->session_uuid : message->session_uuid;
-
-    if (!uuid_is_valid(uuid)) {
+    if (!uuid_is_valid(session)) {
         return "session_uuid is not a uuid";
     }
-    if (bus_partition(uuid) != record->partition) {
-        return "the partition is not that of session_uuid";
-    }
-    if (is_session) {
-        return strcmp(session->aggregate_id, uuid) == 0 ? NULL : "aggregate_id is not session_uuid";
-    }
+    return bus_partition(session) == record->partition
+               ? NULL
+               : "the partition is not that of session_uuid";
+}
+
+/* Why @message makes no sense; NULL: it does. What it says goes into columns as it is. */
+static const char *nonsense(const struct message_command *message)
+{
     if (!uuid_is_valid(message->aggregate_id)) {
         return "aggregate_id is not a uuid";
     }
@@ -188,15 +188,45 @@ static const char *nonsense(const struct ledger_record *record)
     return NULL;
 }
 
-void intake_record(struct turn *turn, const struct ledger_record *record)
+static void intake_session(struct turn *turn, const struct ledger_record *record)
 {
-    const char *why = nonsense(record);
+    const struct session_command *command = record->data;
+    const char *why = misplaced(record, command->session_uuid);
+
+    if (why == NULL && strcmp(command->aggregate_id, command->session_uuid) != 0) {
+        why = "aggregate_id is not session_uuid";
+    }
+    if (why != NULL) {
+        ledger_dead(turn->tx, record, why);
+    } else {
+        take_session(turn, record);
+    }
+}
+
+static void intake_message(struct turn *turn, const struct ledger_record *record)
+{
+    const struct message_command *command = record->data;
+    const char *why = misplaced(record, command->session_uuid);
 
     if (why != NULL) {
         ledger_dead(turn->tx, record, why);
-    } else if (record->topic == TOPIC_SESSION_CMD) {
-        take_session(turn, record);
+        return;
+    }
+    why = nonsense(command);
+    if (why != NULL) {
+        ledger_dead(turn->tx, record, why);
+        mailbox_refuse(turn, addressee(turn, command->session_uuid, record->partition), command,
+                       why);
     } else {
         hand_over(turn, record);
+    }
+}
+
+void intake_record(struct turn *turn, const struct ledger_record *record)
+{
+    if (record->topic == TOPIC_SESSION_CMD) {
+        intake_session(turn, record);
+    } else {
+        intake_message(turn, record);
     }
 }

@@ -17,6 +17,7 @@
 #include "connector/metrics.h"
 #include "connector/peers.h"
 #include "connector/turn.h"
+#include "domain/ids.h"
 #include "domain/phone.h"
 
 struct mailbox *mailbox_of(struct account *account)
@@ -339,6 +340,31 @@ enum verdict mailbox_accept(struct turn *turn, struct account *account,
     }
     *sequence = mailbox_state(row)->sequence;
     return VERDICT_OK;
+}
+
+/* Nothing is kept of it; its id is what its blast gives to this recipient, whatever it says. */
+void mailbox_refuse(struct turn *turn, struct account *account,
+                    const struct message_command *command, const char *why)
+{
+    const struct send_message *send = &command->as.send;
+    struct message_input input = {
+        .kind = MESSAGE_IN_REFUSED, .now_ms = turn->now_us / 1000, .reason = why};
+    struct message_decision decision;
+    struct uuid id;
+    struct row *row;
+
+    if (command->kind != MESSAGE_COMMAND_SEND || send->blast_id == NULL ||
+        !uuid_is_valid(send->blast_id) || !send->has_blast_index) {
+        return;
+    }
+    row = mailbox_row_of(account, command);
+    id = blast_message_uuid(send->blast_id, send->blast_index);
+    memcpy(row->message_id, id.text, UUID_TEXT_MAX);
+    message_decide(&row->state, &input, &decision);
+    if (decision.has_event) {
+        emit(turn, account, row, &decision.event);
+    }
+    mailbox_row_done(row);
 }
 
 void mailbox_fail(struct turn *turn, struct account *account)

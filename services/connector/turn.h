@@ -56,7 +56,8 @@ struct turn_handed {
     struct turn_handed *next;
     struct account *account;
     const struct ledger_record *record;
-    bool is_refused;
+    bool is_foreign;    /* its id is that of another session's message */
+    bool is_unreadable; /* the row of that id is; its end was told when it settled */
 };
 
 struct turn {

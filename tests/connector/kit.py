@@ -174,6 +174,10 @@ class Sandbox:
     def show(self, number: str) -> dict:
         return self.call("GET", f"/admin/phones/{number}")
 
+    def hold_acks(self, number: str, held: bool = True) -> int:
+        """Messages to that phone are not acked, or are again; how many acks wait."""
+        return self.call("POST", f"/admin/phones/{number}/acks", {"held": held})["waiting"]
+
     def summary(self) -> dict:
         return self.call("GET", "/admin/summary")
 
@@ -323,6 +327,9 @@ class Kit:
         verdict = self.verdict(command)
         assert verdict["verdict"] == "ok", verdict
         return verdict
+
+    def messages_of(self, blast: str) -> list[dict]:
+        return [event for event in self.messages.poll() if event["blast_id"] == blast]
 
     def message_kinds(self, message_id: str) -> list[str]:
         return [event["event_type"].removeprefix("Message") for event in self.messages.of(message_id)]

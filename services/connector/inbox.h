@@ -14,14 +14,14 @@
 #include "wa/wa_prekeys.h"
 
 struct account;
-struct arena;
+struct mailbox;
 struct turn;
 struct wa_node;
 struct wa_receipt;
 
 enum {
     INBOX_AHEAD_MAX = 64, /* stanzas that are read for at once */
-    INBOX_IDS_MAX = 2000, /* message ids that are looked up at once */
+    INBOX_IDS_MAX = 2000, /* message ids that are looked up at once; one receipt has fewer */
 };
 
 enum inbox_bundle { BUNDLE_NONE, BUNDLE_ASKED, BUNDLE_HERE, BUNDLE_FAILED };
@@ -46,7 +46,9 @@ void inbox_run(struct turn *turn, struct account *account);
 /* Is all there that the first stanzas need? Else it is being read, and the account becomes ready
  * when it has come. */
 bool inbox_is_ready(struct account *account);
-void inbox_drop_first(struct account *account);
+
+/* Are the rows of all messages that @receipt names in memory? They may leave it at each commit. */
+bool inbox_has_rows(const struct mailbox *mailbox, const struct wa_receipt *receipt);
 
 /* What @incoming's records have become loose again, or more is needed: look once more. */
 void inbox_again(struct incoming *incoming);

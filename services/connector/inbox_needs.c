@@ -26,7 +26,7 @@ struct needs {
     size_t n_refs;
     struct wa_jid *users;
     size_t n_users;
-    const char **ids; /* of messages whose rows are not in memory */
+    const char **ids; /* of messages whose rows are to be in memory */
     size_t n_ids;
     const char **retry_ids; /* of messages that are asked for again, and by whom */
     const char **retry_devices;
@@ -115,37 +115,47 @@ static bool look_message(struct needs *needs, const struct incoming *incoming,
     return (!incoming->needs_own_keys || need_own_keys(needs)) && ready;
 }
 
-static bool need_row(struct needs *needs, const char *id)
+bool inbox_has_rows(const struct mailbox *mailbox, const struct wa_receipt *receipt)
 {
-    if (mailbox_find(needs->account->mailbox, id) != NULL) {
-        return true;
+    bool has_all = mailbox_find(mailbox, receipt->id) != NULL;
+
+    for (size_t i = 0; has_all && i < receipt->n_more; i++) {
+        has_all = mailbox_find(mailbox, receipt->more[i]) != NULL;
     }
-    if (needs->n_ids < INBOX_IDS_MAX) {
-        needs->ids[needs->n_ids++] = arena_strdup(&needs->arena, id);
-    }
-    return false;
+    return has_all;
 }
 
+static void need_row(struct needs *needs, const char *id)
+{
+    needs->ids[needs->n_ids++] = arena_strdup(&needs->arena, id);
+}
+
+/* When one row is to be read all are: those in memory may have left it when the answer comes. For a
+ * retry always, and with it whether it was answered before. */
 static bool need_rows(struct needs *needs, struct incoming *incoming,
                       const struct wa_receipt *receipt)
 {
-    bool ready = need_row(needs, receipt->id);
+    bool is_retry = receipt->type == WA_RECEIPT_RETRY;
 
-    for (size_t i = 0; i < receipt->n_more; i++) {
-        ready = need_row(needs, receipt->more[i]) && ready;
+    if (!is_retry && inbox_has_rows(needs->account->mailbox, receipt)) {
+        return true;
     }
-    if (receipt->type == WA_RECEIPT_RETRY) { /* whether it was answered before */
+    if (needs->n_ids + 1 + receipt->n_more > INBOX_IDS_MAX) {
+        return false; /* of the next load */
+    }
+    incoming->rows_tag = needs->tag;
+    need_row(needs, receipt->id);
+    for (size_t i = 0; i < receipt->n_more; i++) {
+        need_row(needs, receipt->more[i]);
+    }
+    if (is_retry) {
         char device[WA_JID_TEXT_MAX];
 
         needs->retry_ids[needs->n_retries] = arena_strdup(&needs->arena, receipt->id);
         needs->retry_devices[needs->n_retries++] =
             arena_strdup(&needs->arena, wa_jid_format(&receipt->peer, device));
-        ready = false;
     }
-    if (!ready) {
-        incoming->rows_tag = needs->tag;
-    }
-    return ready;
+    return false;
 }
 
 /* A new session is wanted and no keys came along: they are asked for, one device at a time. */

@@ -19,13 +19,14 @@ static void raise_one(struct turn *turn, struct account *account, const char *id
     }
 }
 
-/* False: the turn has no room for all of it. */
-static bool raise_all(struct turn *turn, struct account *account, const struct wa_receipt *receipt,
-                      enum message_input_kind kind)
+/* False: rows have left memory since they were looked at, or the turn has no room for all of it. */
+static bool raise_all(struct turn *turn, struct account *account, const struct incoming *incoming,
+                      const struct wa_receipt *receipt, enum message_input_kind kind)
 {
     size_t n = receipt->n_more < LEDGER_EVENTS_MAX / 2 ? receipt->n_more : LEDGER_EVENTS_MAX / 2;
 
-    if (turn_room(turn) <= n) {
+    if (turn_room(turn) <= n ||
+        (!incoming->rows_asked && !inbox_has_rows(account->mailbox, receipt))) {
         return false;
     }
     raise_one(turn, account, receipt->id, kind, receipt->time * 1000);
@@ -53,10 +54,10 @@ bool inbox_receipt(struct turn *turn, struct account *account, struct incoming *
             done = inbox_retry(turn, account, incoming, node, &receipt);
         } else if (is_ours &&
                    (receipt.type == WA_RECEIPT_DELIVERED || receipt.type == WA_RECEIPT_INACTIVE)) {
-            done = raise_all(turn, account, &receipt, MESSAGE_IN_DELIVERED);
+            done = raise_all(turn, account, incoming, &receipt, MESSAGE_IN_DELIVERED);
         } else if (is_ours &&
                    (receipt.type == WA_RECEIPT_READ || receipt.type == WA_RECEIPT_PLAYED)) {
-            done = raise_all(turn, account, &receipt, MESSAGE_IN_READ);
+            done = raise_all(turn, account, incoming, &receipt, MESSAGE_IN_READ);
         }
     }
     if (done) {

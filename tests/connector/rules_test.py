@@ -1,8 +1,11 @@
 """The rules of the send path at work: a connector against the sandbox, and what goes wrong between them."""
 
+import os
+import signal
 import uuid
 
 import kit
+from kit import wait_until
 
 IDS = uuid.UUID("6b3f0d52-9e14-4c7a-8d21-5fe0b746931c")  # namespace_id in libs/base/uuid.c
 
@@ -13,6 +16,27 @@ def blast_message(blast: str, index: int) -> str:
 
 class Rules(kit.Case):
     settings = {"ACK_TIMEOUT_MS": "2000"}
+
+    def restart(self, **settings: str):
+        """The connector with other settings, until the test is over."""
+        if settings:
+            self.addCleanup(self.restart)
+        self.kit.stack.ctl("stop", "connector-1")
+        self.kit.start_connector(1, **settings)
+
+    def stopped(self):
+        """The connector is stopped: what comes meanwhile waits in its socket."""
+        pid = self.kit.pid()
+        os.kill(pid, signal.SIGSTOP)
+        self.addCleanup(os.kill, pid, signal.SIGCONT)
+        return lambda: os.kill(pid, signal.SIGCONT)
+
+    def reach(self, messages: list[str], kind: str, seconds: float = 60):
+        def left():
+            there = {e["aggregate_id"] for e in self.kit.messages.poll() if e["event_type"] == f"Message{kind}"}
+            return [m for m in messages if m not in there]
+
+        wait_until(lambda: not left(), seconds, f"{len(messages)} messages to be {kind}")
 
     # ---- S4: every hand-over has an end ----
 
@@ -37,6 +61,31 @@ class Rules(kit.Case):
             self.assertEqual((event["state_before"], event["failed"]["permanent"]), ("NONE", True))
             self.assertEqual(event["session_key"], session.key)
         self.assertEqual(self.kit.message_kinds(taken)[-1], "Delivered")
+
+    # ---- receipts ----
+
+    def test_receipts_in_a_burst_all_count(self):
+        sandbox = self.kit.sandbox
+        session = self.kit.session("bela").link("491530000011")
+        self.restart(SEND_WINDOW="1000", ACK_TIMEOUT_MS="600000")
+        session.reach("CONNECTED")
+        friend = sandbox.phone("491530000012", delay_ms=0, read=True, read_delay_ms=0)
+        sandbox.call("POST", f"/admin/phones/{friend}/offline")
+        messages = [session.send(friend, f"text {i}") for i in range(256)]  # as many as stay in memory
+        self.reach(messages, "Sent")
+        other = sandbox.phone("491530000013")
+        sandbox.call("POST", f"/admin/phones/{other}/offline")
+        sandbox.hold_acks(other)
+        others = [session.send(other, f"text {i}") for i in range(300)]
+        wait_until(lambda: sandbox.hold_acks(other) == 300, 60, "the others to be written")
+        before = sandbox.summary()["receipts"]
+        go_on = self.stopped()
+        sandbox.hold_acks(other, False)
+        sandbox.call("POST", f"/admin/phones/{friend}/online")
+        wait_until(lambda: sandbox.summary()["receipts"] == before + 512, 30, "the receipts to be on their way")
+        go_on()
+        self.reach(others, "Sent")
+        self.reach(messages, "Read")
 
 
 if __name__ == "__main__":

@@ -188,13 +188,17 @@ static void on_bundle(void *ctx, int rc, int code, const struct wa_node *reply)
     size_t n = 0;
 
     (void)code;
+    if (mailbox == NULL) {
+        return;
+    }
     while (incoming != NULL && incoming->tag != mailbox->fetching_for) {
         incoming = incoming->next;
     }
+    mailbox->fetching_for = 0; /* whatever became of the stanza: the next one may ask */
+    account_ready(account);
     if (incoming == NULL) {
-        return; /* the inbox went meanwhile */
+        return; /* handled meanwhile: somebody else's stanza brought the session */
     }
-    mailbox->fetching_for = 0;
     incoming->bundle = BUNDLE_FAILED;
     if (rc == 0 && wa_prekeys_answer_parse(reply, &arena, &found, &n, NULL) == 0 && n == 1 &&
         found[0].ok) {
@@ -202,7 +206,6 @@ static void on_bundle(void *ctx, int rc, int code, const struct wa_node *reply)
         incoming->bundle = BUNDLE_HERE;
     }
     arena_done(&arena);
-    account_ready(account);
 }
 
 static void fetch_bundle(struct needs *needs, struct incoming *incoming,

@@ -104,8 +104,9 @@ size_t mailbox_n_open(const struct mailbox *mailbox)
 
 static bool has_work(const struct mailbox *mailbox, int64_t now_ms)
 {
-    return mailbox_n_open(mailbox) > 0 || mailbox->n_inbox > 0 || mailbox->resends != NULL ||
-           mailbox->out_first != NULL || now_ms - mailbox->used_ms < MAILBOX_REST_MS;
+    return mailbox_n_open(mailbox) > 0 || mailbox->n_inbox > 0 || mailbox->fetching_for != 0 ||
+           mailbox->resends != NULL || mailbox->out_first != NULL ||
+           now_ms - mailbox->used_ms < MAILBOX_REST_MS;
 }
 
 bool mailbox_rest(struct account *account)

@@ -1,0 +1,198 @@
+/* What stanzas need before they are handled: the parts around it stand in for tables and network.
+ */
+#include <string.h>
+
+#include "base/err.h"
+#include "connector/account.h"
+#include "connector/connector.h"
+#include "connector/inbox.h"
+#include "connector/lids.h"
+#include "connector/link.h"
+#include "connector/mailbox.h"
+#include "connector/query.h"
+#include "connector/records.h"
+#include "crypto/crypto.h"
+#include "pg/pg.h"
+#include "testkit/testkit.h"
+#include "wa/wa_receipt.h"
+
+/* ---- what stands around it ---- */
+
+static unsigned n_ready;
+static unsigned n_requests;
+static wa_client_reply_cb *on_reply;
+static void *on_reply_ctx;
+
+void account_ready(struct account *account)
+{
+    (void)account;
+    n_ready++;
+}
+
+void link_request(struct account *account, struct wa_node *iq, wa_client_reply_cb *fn, void *ctx)
+{
+    (void)account;
+    (void)iq;
+    n_requests++;
+    on_reply = fn;
+    on_reply_ctx = ctx;
+}
+
+bool lids_is_ready(const struct lids *lids, const struct wa_jid *user)
+{
+    (void)lids;
+    (void)user;
+    return true;
+}
+
+void lids_tell(struct lids *lids, const struct wa_jid *pn, const struct wa_jid *lid)
+{
+    (void)lids;
+    (void)pn;
+    (void)lid;
+}
+
+void lids_addr(const struct lids *lids, const struct wa_jid *device, struct sigstore_addr *out)
+{
+    (void)lids;
+    sigstore_addr_of(device, out);
+}
+
+bool lids_load(struct account *account, const struct wa_jid *users, size_t n, lids_loaded_fn *fn,
+               uint64_t tag)
+{
+    (void)account;
+    (void)users;
+    (void)n;
+    (void)fn;
+    (void)tag;
+    return true;
+}
+
+bool records_load(struct account *account, const struct sigstore_ref *refs, size_t n,
+                  records_loaded_fn *fn, uint64_t tag)
+{
+    (void)account;
+    (void)refs;
+    (void)n;
+    (void)fn;
+    (void)tag;
+    return true;
+}
+
+struct row *mailbox_find(const struct mailbox *mailbox, const char *wa_message_id)
+{
+    return map_get(&mailbox->by_wire, wa_message_id);
+}
+
+int mailbox_load_message(struct account *account, const struct pg_rows *rows, size_t row,
+                         struct err *err)
+{
+    (void)account;
+    (void)rows;
+    (void)row;
+    (void)err;
+    return 0;
+}
+
+void query_run(struct account *account, struct pg_stmt *stmt, query_fn *fn, const void *data,
+               size_t n)
+{
+    (void)account;
+    (void)fn;
+    (void)data;
+    (void)n;
+    pg_stmt_free(&stmt);
+}
+
+/* ---- an account with retry receipts in its inbox ---- */
+
+struct fixture {
+    struct connector connector;
+    struct account account;
+    struct mailbox mailbox;
+    struct sigstore *store;
+    struct incoming first;
+    struct incoming second;
+};
+
+static void set_up(struct fixture *f)
+{
+    struct sigstore_self self;
+
+    *f = (struct fixture){.account = {.connector = &f->connector, .mailbox = &f->mailbox}};
+    n_ready = n_requests = 0;
+    assert_int_equal(crypto_start(NULL), 0);
+    assert_int_equal(sigstore_new(&f->store, NULL), 0);
+    sigstore_self_make(&self);
+    f->account.signal = sigstore_account_new(f->store, &self, NULL);
+}
+
+static void tear_down(struct fixture *f)
+{
+    buf_done(&f->first.packed);
+    buf_done(&f->second.packed);
+    sigstore_account_free(&f->account.signal);
+    sigstore_free(&f->store);
+}
+
+/* @out asks for a message again, without keys; its device has never been met. */
+static void ask_again(struct fixture *f, struct incoming *out, const char *number)
+{
+    struct arena arena = {0};
+    struct wa_message_received message = {.id = "3EB0", .time = 1, .from.server = WA_SERVER_PN};
+    struct wa_retry retry = {.count = 1, .registration_id = 7};
+    struct wa_jid from = wa_jid_make(WA_SERVER_PN, number, 0);
+    struct sigstore_addr addr;
+    struct sigstore_ref ref;
+    struct wa_node *node;
+
+    message.from = from;
+    node = wa_retry_to_server(&arena, &message, &retry);
+    (void)wa_node_unset(node, "to");
+    wa_node_set_jid(node, "from", &from);
+    wa_node_set_int(node, "t", 1);
+    assert_int_equal(wa_node_encode(node, &out->packed, NULL), 0);
+    arena_done(&arena);
+    out->tag = ++f->connector.tags;
+    out->rows_asked = true;
+    sigstore_addr_of(&from, &addr);
+    sigstore_peer_ref(&addr, &ref);
+    sigstore_fill(f->account.signal, &ref, (struct bytes){NULL, 0}, 0);
+}
+
+static void a_stanza_that_was_handled_meanwhile_does_not_keep_others_from_asking(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    set_up(&f);
+    ask_again(&f, &f.first, "4915111111111");
+    ask_again(&f, &f.second, "4915122222222");
+    f.first.next = &f.second;
+    f.mailbox.inbox_first = &f.first;
+    assert_false(inbox_is_ready(&f.account));
+    assert_int_equal(n_requests, 1); /* one device at a time */
+
+    f.mailbox.inbox_first = &f.second;
+    assert_false(inbox_is_ready(&f.account));
+    assert_int_equal(n_requests, 1);
+    n_ready = 0;
+    on_reply(on_reply_ctx, -ERR_TIMEOUT, 0, NULL);
+    assert_int_equal(n_ready, 1);
+    assert_false(inbox_is_ready(&f.account));
+    assert_int_equal(n_requests, 2);
+    on_reply(on_reply_ctx, -ERR_TIMEOUT, 0, NULL);
+    assert_int_equal(f.second.bundle, BUNDLE_FAILED);
+    assert_true(inbox_is_ready(&f.account)); /* it goes on without */
+    tear_down(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_stanza_that_was_handled_meanwhile_does_not_keep_others_from_asking),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

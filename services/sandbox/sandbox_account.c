@@ -256,6 +256,11 @@ const struct sandbox_behaviour *sandbox_account_behaviour_of(const struct sandbo
     return &account->behaviour;
 }
 
+size_t sandbox_account_bundles(const struct sandbox_account *account)
+{
+    return account->one_time;
+}
+
 bool sandbox_account_is_online(const struct sandbox_account *account)
 {
     return !account->is_offline;

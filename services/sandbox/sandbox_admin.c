@@ -14,6 +14,7 @@
 #include "sandbox/sandbox_net.h"
 #include "sandbox/sandbox_world.h"
 #include "svc/svc_health.h"
+#include "wa/wa_receipt.h"
 
 enum {
     THREADS = 16,
@@ -313,6 +314,28 @@ static void on_written(struct http_request *request, void *ctx)
     get(request, ctx, work_written);
 }
 
+static void work_ask(struct job *job)
+{
+    struct sandbox_account *account = account_of_path(job);
+    const json_t *count = json_object_get(job->body, "count");
+
+    if (account == NULL) {
+        return;
+    }
+    if (!json_is_integer(count) || json_integer_value(count) < 1 ||
+        json_integer_value(count) > WA_RETRY_COUNT_MAX) {
+        (void)err_set(&job->err, ERR_INVALID, "want {\"count\": 1 to %d}", WA_RETRY_COUNT_MAX);
+    } else if (sandbox_account_ask(account, http_param(job->request, "id"),
+                                   (int)json_integer_value(count), &job->err) == 0) {
+        job->status = 202;
+    }
+}
+
+static void on_ask(struct http_request *request, void *ctx)
+{
+    post(request, ctx, work_ask);
+}
+
 static void set_online(struct job *job, bool online)
 {
     struct sandbox_account *account = account_of_path(job);
@@ -587,6 +610,8 @@ static const struct http_route routes[] = {
     {PHONE, on_show_phone, "one phone, its companions and behaviour", 0, 0, HTTP_GET, 0, 0, false},
     {PHONE "/send", on_send, "the phone writes a text", 0, 0, HTTP_POST, 0, 0, false},
     {PHONE "/messages/{id}", on_written, "what became of a text", 0, 0, HTTP_GET, 0, 0, false},
+    {PHONE "/messages/{id}/ask", on_ask, "the phone asks for a message again", 0, 0, HTTP_POST, 0,
+     0, false},
     {PHONE "/online", on_online, "the phone comes back", 0, 0, HTTP_POST, 0, 0, false},
     {PHONE "/offline", on_offline, "the phone goes away", 0, 0, HTTP_POST, 0, 0, false},
     {PHONE "/behaviour", on_behaviour, "change how it answers", 0, 0, HTTP_POST, 0, 0, false},

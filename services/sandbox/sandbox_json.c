@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 
-enum { DELAY_MAX_MS = 24 * 3600 * 1000, FAIL_MAX = 1000000 };
+enum { DELAY_MAX_MS = 24 * 3600 * 1000, COUNT_MAX = 1000000 };
 
 static const char *const reply_names[] = {"none", "text", "echo"};
 
@@ -30,12 +30,13 @@ static json_t *devices_of(const struct sandbox_account *account)
 
 static json_t *behaviour_of(const struct sandbox_behaviour *behaviour)
 {
-    return json_pack("{s:I,s:b,s:I,s:s,s:I,s:s,s:I}", "delay_ms", (json_int_t)behaviour->delay_ms,
-                     "read", behaviour->read_delay_ms >= 0, "read_delay_ms",
-                     (json_int_t)(behaviour->read_delay_ms < 0 ? 0 : behaviour->read_delay_ms),
-                     "reply", reply_names[behaviour->reply], "reply_delay_ms",
-                     (json_int_t)behaviour->reply_delay_ms, "reply_text", behaviour->reply_text,
-                     "fail", (json_int_t)behaviour->fail);
+    return json_pack(
+        "{s:I,s:b,s:I,s:s,s:I,s:s,s:I,s:b,s:I}", "delay_ms", (json_int_t)behaviour->delay_ms,
+        "read", behaviour->read_delay_ms >= 0, "read_delay_ms",
+        (json_int_t)(behaviour->read_delay_ms < 0 ? 0 : behaviour->read_delay_ms), "reply",
+        reply_names[behaviour->reply], "reply_delay_ms", (json_int_t)behaviour->reply_delay_ms,
+        "reply_text", behaviour->reply_text, "fail", (json_int_t)behaviour->fail, "retry_keys",
+        !behaviour->keyless, "damage", (json_int_t)behaviour->damage);
 }
 
 json_t *sandbox_json_account(const struct sandbox_account *account, bool in_full)
@@ -46,6 +47,8 @@ json_t *sandbox_json_account(const struct sandbox_account *account, bool in_full
 
     if (in_full) {
         (void)json_object_set_new(out, "devices", devices_of(account));
+        (void)json_object_set_new(out, "bundles",
+                                  json_integer((json_int_t)sandbox_account_bundles(account)));
         (void)json_object_set_new(out, "behaviour",
                                   behaviour_of(sandbox_account_behaviour_of(account)));
     }
@@ -130,6 +133,27 @@ static int take_int(const json_t *body, const char *name, json_int_t max, int64_
     return 1;
 }
 
+/* A count that goes down to 0. */
+static int take_count(const json_t *body, const char *name, uint32_t *out, struct err *err)
+{
+    int64_t value = *out;
+    int rc = take_int(body, name, COUNT_MAX, &value, err);
+
+    *out = (uint32_t)value;
+    return rc < 0 ? rc : 0;
+}
+
+static int take_bool(const json_t *body, const char *name, bool *out, struct err *err)
+{
+    const json_t *value = json_object_get(body, name);
+
+    if (value != NULL && !json_is_boolean(value)) {
+        return err_set(err, ERR_INVALID, "%s is not true or false", name);
+    }
+    *out = value == NULL ? *out : json_is_true(value);
+    return 0;
+}
+
 static int take_read(const json_t *body, struct sandbox_behaviour *out, struct err *err)
 {
     const json_t *read = json_object_get(body, "read");
@@ -175,15 +199,17 @@ static int take_reply(const json_t *body, struct sandbox_behaviour *out, struct 
 int sandbox_json_behaviour(const json_t *body, struct sandbox_behaviour *out, struct err *err)
 {
     struct sandbox_behaviour made = *out;
-    int64_t fail = made.fail;
+    bool retry_keys = !made.keyless;
 
     if (take_int(body, "delay_ms", DELAY_MAX_MS, &made.delay_ms, err) < 0 ||
         take_int(body, "reply_delay_ms", DELAY_MAX_MS, &made.reply_delay_ms, err) < 0 ||
-        take_int(body, "fail", FAIL_MAX, &fail, err) < 0 || take_read(body, &made, err) < 0 ||
+        take_count(body, "fail", &made.fail, err) < 0 ||
+        take_count(body, "damage", &made.damage, err) < 0 ||
+        take_bool(body, "retry_keys", &retry_keys, err) < 0 || take_read(body, &made, err) < 0 ||
         take_reply(body, &made, err) < 0) {
         return -ERR_INVALID;
     }
-    made.fail = (uint32_t)fail;
+    made.keyless = !retry_keys;
     *out = made;
     return 0;
 }
@@ -204,8 +230,9 @@ static int take_numbers(const json_t *numbers, struct sandbox_json_phones *out, 
 
 int sandbox_json_phones(const json_t *body, struct sandbox_json_phones *out, struct err *err)
 {
-    static const char *const members[] = {"delay_ms", "read",           "read_delay_ms", "reply",
-                                          "fail",     "reply_delay_ms", "reply_text"};
+    static const char *const members[] = {"delay_ms",   "read",   "read_delay_ms",
+                                          "reply",      "fail",   "reply_delay_ms",
+                                          "reply_text", "damage", "retry_keys"};
     const json_t *numbers = json_object_get(body, "numbers");
     int64_t count = 0;
     int rc;

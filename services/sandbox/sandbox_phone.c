@@ -170,24 +170,59 @@ static struct sandbox_task *plan(struct sandbox_phone *phone, enum task_kind kin
 
 /* ---- a message that cannot be read ---- */
 
-static void ask_again(struct sandbox_phone *phone, const struct wa_message_received *message,
-                      uint32_t count)
+static void ask_for(struct sandbox_phone *phone, const struct wa_message_received *message,
+                    int count)
 {
     struct sandbox_world *world = phone->account->world;
-    struct wa_retry retry = {.count = (int)count,
+    struct wa_retry retry = {.count = count,
                              .id = message->id,
                              .time = message->time,
                              .registration_id =
                                  sandbox_account_self(phone->account)->registration_id};
 
-    if (count > WA_RETRY_LIMIT) {
-        return;
-    }
-    if (count >= RETRY_KEYS_FROM) {
+    if (count >= RETRY_KEYS_FROM && !phone->account->behaviour.keyless) {
         retry.has_keys = sigstore_bundle(phone->signal, true, &retry.keys) == SIGSTORE_OK;
     }
     (void)sandbox_receipt_handle(&phone->account->phone_device,
                                  wa_retry_to_server(&world->arena, message, &retry));
+}
+
+static void ask_again(struct sandbox_phone *phone, const struct wa_message_received *message,
+                      const struct wa_enc *enc)
+{
+    if (enc->count < WA_RETRY_LIMIT) {
+        ask_for(phone, message, enc->count + 1);
+    }
+}
+
+/* Who wrote @id, as somebody's device has seen it. */
+static struct sandbox_device *author_of(struct sandbox_world *world, const char *id)
+{
+    for (size_t i = 0; i < world->ledger.n; i++) {
+        const struct sandbox_entry *entry = world->ledger.entries[i];
+        struct sandbox_account *from = sandbox_world_account(world, entry->from);
+
+        if (entry->from_device != 0 && strcmp(entry->id, id) == 0 && from != NULL) {
+            return sandbox_account_find(from, entry->from_device);
+        }
+    }
+    return NULL;
+}
+
+int sandbox_account_ask(struct sandbox_account *account, const char *id, int count, struct err *err)
+{
+    struct sandbox_world *world = account->world;
+    const struct sandbox_device *author = author_of(world, id);
+    struct wa_message_received message = {.id = id, .time = sandbox_now_s(world)};
+
+    if (author == NULL) {
+        return err_set(err, ERR_NOT_FOUND, "no companion wrote a message %.64s", id);
+    }
+    sandbox_enter(world);
+    message.from = sandbox_device_jid(author, WA_SERVER_PN);
+    ask_for(sandbox_phone_of(account), &message, count);
+    sandbox_leave(world);
+    return 0;
 }
 
 /* A verdict of the Signal session that no honest sender causes. */
@@ -312,7 +347,7 @@ static void decrypt(struct reading *reading, const struct wa_enc *enc)
             reading->entry->failed++;
         }
         if (verdict != SIGSTORE_DUPLICATE) {
-            ask_again(reading->phone, &reading->message, (uint32_t)enc->count + 1);
+            ask_again(reading->phone, &reading->message, enc);
         }
     }
     buf_wipe(&plain.bytes);
@@ -347,7 +382,7 @@ static bool fails_on_purpose(struct reading *reading, const struct wa_enc *enc)
     if (reading->entry != NULL) {
         reading->entry->failed++;
     }
-    ask_again(reading->phone, &reading->message, (uint32_t)enc->count + 1);
+    ask_again(reading->phone, &reading->message, enc);
     return true;
 }
 

@@ -4,11 +4,13 @@
 
 #include "base/text.h"
 #include "sandbox/sandbox_phone.h"
+#include "sigstore/sigstore_wire.h"
 
 enum {
     ID_BYTES = 16,
     GREETING_PROGRESS = 100,
-    TARGETS_MAX = 2 * (SANDBOX_DEVICES_MAX + 1) /* of both sides of a chat */
+    TARGETS_MAX = 2 * (SANDBOX_DEVICES_MAX + 1), /* of both sides of a chat */
+    PKMSG_MESSAGE = 4 /* the field of a pkmsg that holds the message itself */
 };
 
 /* ---- encryption ---- */
@@ -26,6 +28,32 @@ static bool ensure_session(struct sandbox_phone *phone, struct sandbox_device *d
            sigstore_peer_start(phone->signal, addr, &bundle, NULL) == SIGSTORE_OK;
 }
 
+/* One bit of the MAC changes; that of a pkmsg is in the message inside. */
+static void damage(enum wa_enc_type type, struct buf *cipher)
+{
+    struct bytes rest = {cipher->p + 1, cipher->n - 1}; /* behind the version */
+    struct sigstore_field field = {0};
+    size_t end = cipher->n;
+
+    while (type == WA_ENC_PKMSG && field.number != PKMSG_MESSAGE &&
+           sigstore_wire_next(&rest, &field) > 0) {
+        end = (size_t)(field.bytes.p - cipher->p) + field.bytes.n;
+    }
+    cipher->p[end - 1] ^= 1;
+}
+
+/* Is this one of those that are to arrive damaged? */
+static bool is_damaged(struct sandbox_phone *phone, const struct sandbox_device *device)
+{
+    struct sandbox_behaviour *behaviour = &phone->account->behaviour;
+
+    if (behaviour->damage == 0 || device->number == 0 || device->account == phone->account) {
+        return false;
+    }
+    behaviour->damage--;
+    return true;
+}
+
 bool sandbox_phone_encrypt(struct sandbox_phone *phone, struct sandbox_device *device,
                            struct bytes body, struct wa_enc *out)
 {
@@ -40,6 +68,9 @@ bool sandbox_phone_encrypt(struct sandbox_phone *phone, struct sandbox_device *d
     wa_body_pad(&plain);
     ok = ensure_session(phone, device, &addr) &&
          sigstore_encrypt(phone->signal, &addr, buf_bytes(&plain), &type, &cipher) == SIGSTORE_OK;
+    if (ok && is_damaged(phone, device)) {
+        damage(type, &cipher);
+    }
     if (ok) {
         *out = (struct wa_enc){.type = type, .bytes = arena_bytes(arena, buf_bytes(&cipher))};
     }

@@ -100,7 +100,9 @@ struct sandbox_behaviour {
     enum sandbox_reply reply;
     int64_t reply_delay_ms; /* from the delivery receipt to the reply */
     char reply_text[SANDBOX_REPLY_MAX];
-    uint32_t fail; /* the next so many messages do not decrypt and are asked for again */
+    uint32_t fail;   /* the next so many messages do not decrypt and are asked for again */
+    bool keyless;    /* ... always without keys of its own: whoever answers has to fetch them */
+    uint32_t damage; /* the next so many ciphertexts for companions of others do not authenticate */
 };
 
 /* Make @n phones with free numbers after one another, or those of @numbers (digits, 7 to 15) where
@@ -131,6 +133,14 @@ bool sandbox_account_is_online(const struct sandbox_account *account);
  *   -ERR_NOT_FOUND  there is no such account      -ERR_INVALID  empty or not UTF-8 */
 NODISCARD int sandbox_account_send(struct sandbox_account *account, const char *to,
                                    const char *text, char id[SANDBOX_ID_MAX], struct err *err);
+
+/* The phone asks for message @id again, as its retry receipt number @count, whatever it made of it.
+ *   -ERR_NOT_FOUND  nobody here has seen such a message of a companion */
+NODISCARD int sandbox_account_ask(struct sandbox_account *account, const char *id, int count,
+                                  struct err *err);
+
+/* Bundles of its own that the phone has given out. */
+size_t sandbox_account_bundles(const struct sandbox_account *account);
 
 /* What became of a message that the phone wrote. False: it wrote none with @id, or long ago. */
 struct sandbox_written_view {

@@ -317,31 +317,31 @@ static void the_same_stanza_twice_is_acked_twice_and_delivered_once(void **state
 
 static void acks_are_kept_back_and_let_go(void **state)
 {
-    struct fixture *f = *state;
+    struct world_tester *f = *state;
 
     (void)tester_pair(&f->tester, f->alice);
     sandbox_account_hold_acks(f->bob, true);
-    (void)tester_send(&f->tester, "4915122222222", "one");
-    (void)tester_send(&f->tester, "4915122222222", "two");
+    (void)tester_send(&f->tester, WORLD_BOB, "one");
+    (void)tester_send(&f->tester, WORLD_BOB, "two");
     assert_int_equal(f->tester.n_acks, 0);
     assert_int_equal(sandbox_account_held(f->bob), 2);
     sandbox_account_hold_acks(f->bob, false);
     tester_pump(&f->tester);
     assert_int_equal(f->tester.n_acks, 2);
     sandbox_account_hold_acks(f->bob, true);
-    (void)tester_send(&f->tester, "4915122222222", "three");
+    (void)tester_send(&f->tester, WORLD_BOB, "three");
     tester_cut(&f->tester);
     tester_connect(&f->tester); /* what was for the connection before goes with it */
     sandbox_account_hold_acks(f->bob, false);
     tester_pump(&f->tester);
     assert_int_equal(f->tester.n_acks, 2);
     assert_int_equal(sandbox_account_held(f->bob), 0);
-    no_violations(f);
+    world_tester_no_violations(f);
 }
 
 static void a_client_is_told_that_it_was_replaced(void **state)
 {
-    struct fixture *f = *state;
+    struct world_tester *f = *state;
 
     (void)tester_pair(&f->tester, f->alice);
     assert_int_equal(sandbox_account_replace(f->alice, 2, NULL), -ERR_NOT_FOUND);
@@ -350,7 +350,7 @@ static void a_client_is_told_that_it_was_replaced(void **state)
     assert_int_equal(f->tester.ended, WA_END_REPLACED);
     tester_connect(&f->tester);
     assert_true(f->tester.is_ready);
-    no_violations(f);
+    world_tester_no_violations(f);
 }
 
 /* ---- retries ---- */
@@ -396,6 +396,51 @@ static void the_answer_to_a_retry_may_come_twice(void **state)
     assert_int_equal(find_entry(f, id, f->bob)->decrypted, 1);
     sandbox_world_totals(f->world, &totals);
     assert_int_equal(totals.repeats, 1);
+    world_tester_no_violations(f);
+}
+
+static void a_phone_asks_on_demand(void **state)
+{
+    struct world_tester *f = *state;
+    struct wa_retry retry;
+    const char *id;
+
+    (void)tester_pair(&f->tester, f->alice);
+    assert_int_equal(sandbox_account_ask(f->bob, "3EB0", 1, NULL), -ERR_NOT_FOUND);
+    id = tester_send(&f->tester, WORLD_BOB, "once");
+    assert_int_equal(sandbox_account_ask(f->bob, id, 7, NULL), 0);
+    tester_pump(&f->tester);
+    assert_int_equal(
+        wa_retry_parse(tester_last(&f->tester, "receipt", "retry")->node, &retry, NULL), 0);
+    assert_int_equal(retry.count, 7);
+    assert_true(retry.has_keys);
+    sandbox_account_behaviour(f->bob)->keyless = true;
+    assert_int_equal(sandbox_account_ask(f->bob, id, 8, NULL), 0);
+    tester_pump(&f->tester);
+    assert_int_equal(
+        wa_retry_parse(tester_last(&f->tester, "receipt", "retry")->node, &retry, NULL), 0);
+    assert_int_equal(retry.count, 8);
+    assert_false(retry.has_keys);
+    world_tester_no_violations(f);
+}
+
+/* Both as the first message of a session and as a later one. */
+static void a_phone_damages_as_many_as_it_was_told(void **state)
+{
+    struct world_tester *f = *state;
+    char id[SANDBOX_ID_MAX];
+
+    (void)tester_pair(&f->tester, f->alice);
+    for (int round = 0; round < 2; round++) {
+        sandbox_account_behaviour(f->bob)->damage = 1;
+        assert_int_equal(sandbox_account_send(f->bob, WORLD_ALICE, "lost", id, NULL), 0);
+        tester_pump(&f->tester);
+        assert_null(tester_last(&f->tester, "message", "text")->text);
+        assert_int_equal(sandbox_account_send(f->bob, WORLD_ALICE, "found", id, NULL), 0);
+        tester_pump(&f->tester);
+        assert_string_equal(tester_last(&f->tester, "message", "text")->text, "found");
+        (void)tester_send(&f->tester, WORLD_BOB, "so the session is acknowledged");
+    }
     world_tester_no_violations(f);
 }
 
@@ -615,6 +660,8 @@ int main(void)
         WORLD_TEST(a_client_is_told_that_it_was_replaced),
         WORLD_TEST(a_phone_told_to_fail_asks_again_until_it_can_read),
         WORLD_TEST(the_answer_to_a_retry_may_come_twice),
+        WORLD_TEST(a_phone_asks_on_demand),
+        WORLD_TEST(a_phone_damages_as_many_as_it_was_told),
         WORLD_TEST(a_phone_writes_again_when_asked),
         WORLD_TEST(every_request_is_answered_at_once),
         WORLD_TEST(unknown_namespaces_are_answered_at_once),

@@ -309,6 +309,50 @@ static void on_lids(struct account *account, int rc, uint64_t tag)
     came(account, tag);
 }
 
+/* Retry number @count of message @id was answered for @device: all its receipts of this load hear
+ * so, for they may be repeats of each other. */
+static void was_answered(struct mailbox *mailbox, const char *id, const char *device, int count)
+{
+    struct arena arena = {0};
+    struct wa_node *node = NULL;
+    struct wa_receipt receipt;
+    char text[WA_JID_TEXT_MAX];
+
+    for (struct incoming *at = mailbox->inbox_first; at != NULL; at = at->next) {
+        if (at->rows_tag == mailbox->loading &&
+            wa_node_decode(buf_bytes(&at->packed), &arena, &node, NULL) == 0 &&
+            wa_receipt_from_server(node, &arena, &receipt, NULL) == 0 &&
+            receipt.type == WA_RECEIPT_RETRY && strcmp(receipt.id, id) == 0 &&
+            strcmp(wa_jid_format(&receipt.peer, text), device) == 0) {
+            at->answered = count;
+        }
+        arena_reset(&arena);
+    }
+    arena_done(&arena);
+}
+
+/* Which retries were answered; the rows of their messages come behind. */
+static void on_retries(struct account *account, const struct pg_rows *rows, const struct err *why,
+                       void *data)
+{
+    const uint64_t *tag = data;
+    struct mailbox *mailbox = account->mailbox;
+
+    if (mailbox == NULL || mailbox->loading != *tag) {
+        return;
+    }
+    if (rows == NULL) {
+        log_warn("retries cannot be looked up", LOG_STR("session", account->state.uuid),
+                 LOG_STR("why", why->text));
+        mailbox->retries_unknown = true;
+    }
+    for (size_t i = 0; i < pg_rows_n(rows); i++) {
+        was_answered(mailbox, pg_get_text(rows, i, 0), pg_get_text(rows, i, 1),
+                     (int)pg_get_int(rows, i, 2));
+    }
+    came(account, *tag);
+}
+
 /* Rows of messages: those named by receipts, into memory. */
 static void on_rows(struct account *account, const struct pg_rows *rows, const struct err *why,
                     void *data)
@@ -330,54 +374,12 @@ static void on_rows(struct account *account, const struct pg_rows *rows, const s
         }
     }
     for (struct incoming *at = mailbox->inbox_first; rows != NULL && at != NULL; at = at->next) {
-        if (at->rows_tag == *tag) {
+        if (at->rows_tag == *tag && !mailbox->retries_unknown) {
             at->rows_tag = 0;
             at->rows_asked = true;
             mailbox->n_rows_asked++;
         }
     }
-    came(account, *tag);
-}
-
-static struct incoming *retry_of(struct mailbox *mailbox, struct arena *arena, const char *id,
-                                 const char *device)
-{
-    struct wa_node *node = NULL;
-    struct wa_receipt receipt;
-    char text[WA_JID_TEXT_MAX];
-
-    for (struct incoming *at = mailbox->inbox_first; at != NULL; at = at->next) {
-        if (at->rows_asked && wa_node_decode(buf_bytes(&at->packed), arena, &node, NULL) == 0 &&
-            wa_receipt_from_server(node, arena, &receipt, NULL) == 0 &&
-            receipt.type == WA_RECEIPT_RETRY && strcmp(receipt.id, id) == 0 &&
-            strcmp(wa_jid_format(&receipt.peer, text), device) == 0) {
-            return at;
-        }
-    }
-    return NULL;
-}
-
-/* Which retries were answered: after on_rows of the same load. */
-static void on_retries(struct account *account, const struct pg_rows *rows, const struct err *why,
-                       void *data)
-{
-    const uint64_t *tag = data;
-    struct mailbox *mailbox = account->mailbox;
-    struct arena arena = {0};
-
-    (void)why; /* on_rows has failed likewise */
-    if (mailbox == NULL || mailbox->loading != *tag) {
-        return;
-    }
-    for (size_t i = 0; i < pg_rows_n(rows); i++) {
-        struct incoming *incoming =
-            retry_of(mailbox, &arena, pg_get_text(rows, i, 0), pg_get_text(rows, i, 1));
-
-        if (incoming != NULL) {
-            incoming->answered = (int)pg_get_int(rows, i, 2);
-        }
-    }
-    arena_done(&arena);
     came(account, *tag);
 }
 
@@ -430,13 +432,14 @@ static void read_all(struct needs *needs)
         !records_load(account, needs->refs, needs->n_refs, on_records, needs->tag)) {
         mailbox->n_loading++;
     }
-    if (needs->n_ids > 0 || needs->n_retries > 0) {
-        mailbox->n_loading++;
-        read_rows(needs);
-    }
+    mailbox->retries_unknown = false;
     if (needs->n_retries > 0) {
         mailbox->n_loading++;
         read_retries(needs);
+    }
+    if (needs->n_ids > 0 || needs->n_retries > 0) {
+        mailbox->n_loading++;
+        read_rows(needs);
     }
     if (mailbox->n_loading == 0) {
         mailbox->loading = 0;

@@ -1,5 +1,6 @@
 /* A device cannot decrypt a message of ours: it is encrypted anew, for that device alone, under the
  * same id (messaging.md 7.2). Each answer is a row of its own (S2). */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -114,6 +115,8 @@ static void keep(struct request *request, enum wa_enc_type type, const struct bu
     struct turn_rows *rows = turn_row(request->turn, TURN_RETRY, request->account->partition);
 
     memcpy(resend->message_id, request->row->message_id, UUID_TEXT_MAX);
+    (void)snprintf(resend->wa_message_id, sizeof(resend->wa_message_id), "%s",
+                   request->row->wa_message_id);
     (void)wa_jid_format(&request->receipt->peer, resend->device);
     resend->count = request->retry.count;
     resend->is_new = true;

@@ -90,8 +90,8 @@ static const struct {
     {"SELECT session_uuid, " MAILBOX_COLUMNS
      " FROM message WHERE partition = $1 AND NOT is_settled ORDER BY session_uuid, place",
      load_message},
-    {"SELECT session_uuid, message_id, device, count, stanza FROM retry "
-     "WHERE partition = $1 AND NOT is_settled",
+    {"SELECT r.session_uuid, message_id, r.device, r.count, m.wa_message_id, r.stanza "
+     "FROM retry r JOIN message m USING (message_id) WHERE r.partition = $1 AND NOT r.is_settled",
      load_retry},
 };
 

@@ -32,6 +32,7 @@ struct lids;
 struct peers;
 struct pg_rows;
 struct turn;
+struct wa_ack;
 struct wa_node;
 
 enum {
@@ -64,6 +65,7 @@ struct row {
     struct message state; /* as committed */
     struct buf stanza;    /* committed bytes of a node; empty before prepare and once settled */
     int64_t written_ms;   /* loop time of the last write */
+    bool ack_due;         /* of a write on this connection */
 
     /* in the open turn */
     bool in_turn;
@@ -74,15 +76,18 @@ struct row {
     bool has_staged_stanza;
 };
 
-/* A new encryption for one device that asked for it. */
+/* A new encryption for one device that asked for it. Once settled it is kept until the inbox is
+ * empty: a repeat of the receipt may stand there. */
 struct resend {
     struct resend *next;
     char message_id[UUID_TEXT_MAX];
+    char wa_message_id[CREDENTIALS_WIRE_ID_MAX];
     char device[WA_JID_TEXT_MAX];
     int count;
-    struct buf stanza;
-    bool is_new; /* staged in the open turn */
+    struct buf stanza; /* empty once settled */
+    bool is_new;       /* staged in the open turn */
     bool is_written;
+    bool is_settled;
 };
 
 /* Bytes of a node that go out after the commit. */
@@ -106,6 +111,7 @@ struct mailbox {
     size_t n_rows_asked;   /* stanzas for which rows were read */
     uint64_t loading;      /* tag of what is being read for the first ones; 0: nothing */
     unsigned n_loading;    /* how many answers are still to come */
+    bool retries_unknown;  /* ... and which retries were answered did not come */
     uint64_t fetching_for; /* tag of the stanza for which a bundle is asked; 0: none */
     struct outgoing *out_first;
     struct outgoing *out_last;
@@ -166,8 +172,9 @@ void mailbox_committed(struct account *account);                /* sends what ma
 void mailbox_settle(struct account *account); /* staged rows become the rows; part of it */
 void mailbox_set_phase(struct mailbox *mailbox, struct row *row, enum row_phase phase);
 
-/* The server has acked a message: what was sent again of @row is settled too. */
-void mailbox_resend_acked(struct turn *turn, struct account *account, const struct row *row);
+/* The server has acked a message: true when what was acked is what was sent again of it, which is
+ * settled with that. */
+bool mailbox_resend_acked(struct turn *turn, struct account *account, const struct wa_ack *ack);
 void mailbox_watch(struct account *account); /* wake up when the next row is due */
 
 /* Send @node (encoded here) once the open turn is committed. */

@@ -145,11 +145,13 @@ void mailbox_load_retry(struct account *account, const struct pg_rows *rows, siz
     struct mailbox *mailbox = mailbox_of(account);
     struct resend *resend = mem_new0(sizeof(*resend));
     struct uuid id = pg_get_uuid(rows, row, 1);
-    struct bytes stanza = pg_get_bytes(rows, row, 4);
+    struct bytes stanza = pg_get_bytes(rows, row, 5);
 
     memcpy(resend->message_id, id.text, UUID_TEXT_MAX);
     (void)snprintf(resend->device, sizeof(resend->device), "%s", pg_get_text(rows, row, 2));
     resend->count = (int)pg_get_int(rows, row, 3);
+    (void)snprintf(resend->wa_message_id, sizeof(resend->wa_message_id), "%s",
+                   pg_get_text(rows, row, 4));
     buf_add(&resend->stanza, stanza.p, stanza.n);
     LL_APPEND(mailbox->resends, resend);
 }

@@ -15,6 +15,7 @@
 #include "connector/peers.h"
 #include "connector/sender.h"
 #include "connector/turn.h"
+#include "wa/wa_ack.h"
 #include "wa/wa_node.h"
 
 void mailbox_run(struct turn *turn, struct account *account)
@@ -91,6 +92,22 @@ static void go_on(struct account *account)
     mailbox_watch(account);
 }
 
+static void drop_settled_resends(struct mailbox *mailbox)
+{
+    struct resend **at = &mailbox->resends;
+
+    while (*at != NULL) {
+        struct resend *resend = *at;
+
+        if (resend->is_settled) {
+            *at = resend->next;
+            free(resend);
+        } else {
+            at = &resend->next;
+        }
+    }
+}
+
 void mailbox_committed(struct account *account)
 {
     struct mailbox *mailbox = account->mailbox;
@@ -102,6 +119,9 @@ void mailbox_committed(struct account *account)
     {
         resend->is_new = false;
     }
+    if (mailbox->n_inbox == 0) {
+        drop_settled_resends(mailbox);
+    }
     go_on(account);
     if (mailbox->is_unheard) { /* a connection on which nothing is acked is of no use */
         mailbox->is_unheard = false;
@@ -109,26 +129,45 @@ void mailbox_committed(struct account *account)
     }
 }
 
-void mailbox_resend_acked(struct turn *turn, struct account *account, const struct row *row)
+/* The oldest one written that @ack can be for; where it says for which device, of that one. */
+static struct resend *acked_resend(const struct mailbox *mailbox, const struct wa_ack *ack)
 {
-    struct resend **at = &account->mailbox->resends;
+    struct resend *resend;
+    char device[WA_JID_TEXT_MAX];
 
-    while (*at != NULL) {
-        struct resend *resend = *at;
-        struct turn_rows *rows;
-
-        if (!resend->is_written || strcmp(resend->message_id, row->message_id) != 0) {
-            at = &resend->next;
-            continue;
+    (void)wa_jid_format(&ack->from, device);
+    LL_FOREACH(mailbox->resends, resend)
+    {
+        if (resend->is_written && !resend->is_settled &&
+            strcmp(resend->wa_message_id, ack->id) == 0 &&
+            (wa_jid_is_none(&ack->from) || strcmp(resend->device, device) == 0)) {
+            return resend;
         }
-        rows = turn_row(turn, TURN_RETRY_DONE, account->partition);
-        pg_array_uuid(rows->column[0], resend->message_id);
-        pg_array_text(rows->column[1], resend->device);
-        pg_array_int(rows->column[2], resend->count);
-        *at = resend->next;
-        buf_done(&resend->stanza);
-        free(resend);
     }
+    return NULL;
+}
+
+bool mailbox_resend_acked(struct turn *turn, struct account *account, const struct wa_ack *ack)
+{
+    struct mailbox *mailbox = account->mailbox;
+    const struct row *row = mailbox_find(mailbox, ack->id);
+    struct resend *resend;
+    struct turn_rows *rows;
+
+    if (row != NULL && row->ack_due) {
+        return false; /* acks come in the order of writes, and the message itself was first */
+    }
+    resend = acked_resend(mailbox, ack);
+    if (resend == NULL || sender_may_repeat(ack->error)) {
+        return resend != NULL; /* refused for now: on the next connection */
+    }
+    rows = turn_row(turn, TURN_RETRY_DONE, account->partition);
+    pg_array_uuid(rows->column[0], resend->message_id);
+    pg_array_text(rows->column[1], resend->device);
+    pg_array_int(rows->column[2], resend->count);
+    resend->is_settled = true;
+    buf_done(&resend->stanza);
+    return true;
 }
 
 /* ---- connection ---- */
@@ -139,18 +178,30 @@ void mailbox_online(struct account *account)
     account_ready(account);
 }
 
-void mailbox_offline(struct account *account)
+/* Acks of what was written are not to come any more. */
+static void unwrite_rows(struct mailbox *mailbox)
 {
-    struct mailbox *mailbox = account->mailbox;
     struct row *row;
-    struct resend *resend;
 
     DL_FOREACH(mailbox->rows[ROWS_WINDOW], row)
     {
         if (row->phase == ROW_WRITTEN) {
             mailbox_set_phase(mailbox, row, ROW_PREPARED);
         }
+        row->ack_due = false;
     }
+    DL_FOREACH(mailbox->rows[ROWS_DONE], row)
+    {
+        row->ack_due = false;
+    }
+}
+
+void mailbox_offline(struct account *account)
+{
+    struct mailbox *mailbox = account->mailbox;
+    struct resend *resend;
+
+    unwrite_rows(mailbox);
     LL_FOREACH(mailbox->resends, resend)
     {
         resend->is_written = false;

@@ -352,6 +352,11 @@ void sender_wake(struct account *account)
 
 /* ---- acks ---- */
 
+bool sender_may_repeat(int error)
+{
+    return error == 408 || error == 429 || error >= 500;
+}
+
 void sender_ack(struct turn *turn, struct account *account, const struct wa_node *node)
 {
     struct message_input input = {.kind = MESSAGE_IN_SEND_ACCEPTED};
@@ -362,16 +367,19 @@ void sender_ack(struct turn *turn, struct account *account, const struct wa_node
     if (!wa_ack_parse(node, &ack) || strcmp(ack.class, "message") != 0) {
         return;
     }
+    if (mailbox_resend_acked(turn, account, &ack)) {
+        return;
+    }
     row = mailbox_find(account->mailbox, ack.id);
     if (row == NULL) {
         return;
     }
-    mailbox_resend_acked(turn, account, row);
+    row->ack_due = false;
     if (ack.error != 0) {
         (void)snprintf(reason, sizeof(reason), "whatsapp_%d", ack.error);
         input.kind = MESSAGE_IN_SEND_REJECTED;
         input.reason = reason;
-        input.permanent = ack.error != 408 && ack.error != 429 && ack.error < 500;
+        input.permanent = !sender_may_repeat(ack.error);
         metric_add(metrics.refused, 1);
     } else {
         input.at_ms = ack.time * 1000;
@@ -406,7 +414,7 @@ static size_t write_resends(struct account *account)
 
     LL_FOREACH(account->mailbox->resends, resend)
     {
-        if (!resend->is_written && !resend->is_new) {
+        if (!resend->is_written && !resend->is_new && !resend->is_settled) {
             resend->is_written = true;
             crash_point("connector", "before.resend");
             link_send_packed(account, buf_bytes(&resend->stanza));
@@ -437,6 +445,7 @@ static size_t write_rows(struct account *account)
         }
         mailbox_set_phase(mailbox, row, ROW_WRITTEN);
         row->written_ms = loop_now_ms(account->connector->loop);
+        row->ack_due = true;
         crash_point("connector", "before.write");
         link_send_packed(account, buf_bytes(&row->stanza));
         metric_add(metrics.written, 1);

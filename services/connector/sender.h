@@ -17,6 +17,9 @@ void sender_run(struct turn *turn, struct account *account);
 /* In a turn: the server's ack or refusal of a message. */
 void sender_ack(struct turn *turn, struct account *account, const struct wa_node *node);
 
+/* May what the server refused with @error (0: it did not) be taken another time? */
+bool sender_may_repeat(int error);
+
 /* After a commit: write what is prepared; ask for a turn if there is more that can be. True: bytes
  * were written. */
 bool sender_write(struct account *account);

@@ -10,9 +10,11 @@ The stack is made once for a module. Programs that use this are run with the Pyt
 do, they see to that themselves.
 """
 
+import contextlib
 import json
 import os
 import pathlib
+import signal
 import socket
 import struct
 import subprocess
@@ -171,6 +173,13 @@ class Sandbox:
     def write(self, number: str, to: str, text: str) -> str:
         return self.call("POST", f"/admin/phones/{number}/send", {"to": to, "text": text})["id"]
 
+    def behave(self, number: str, **behaviour) -> None:
+        self.call("POST", f"/admin/phones/{number}/behaviour", behaviour)
+
+    def ask(self, number: str, message: str, count: int) -> None:
+        """Its phone sends retry receipt `count` for a message of a companion."""
+        self.call("POST", f"/admin/phones/{number}/messages/{message}/ask", {"count": count})
+
     def show(self, number: str) -> dict:
         return self.call("GET", f"/admin/phones/{number}")
 
@@ -278,6 +287,28 @@ class Kit:
         pairs = [word for pair in (self.settings | settings).items() for word in ("--env", f"{pair[0]}={pair[1]}")]
         self.stack.ctl("start", *pairs, f"connector-{number}")
 
+    def crash_at(self, point: str, number: int = 1) -> None:
+        """A connector in its place that ends the next time that it comes to `point`."""
+        self.stack.ctl("stop", f"connector-{number}")
+        self.start_connector(number, KENTONGAN_CRASH_AT=f"connector.{point}")
+
+    def wait_for_crash(self, number: int = 1) -> None:
+        wait_until(lambda: not self.is_running(number), 60, "the connector to crash")
+
+    @contextlib.contextmanager
+    def locked(self, table: str):
+        """Nobody can write to a table of the connector; the value says whether somebody waits to."""
+        command = ["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", self.stack.conninfo()]
+        waiting = f"select count(*) from pg_locks where relation = 'connector.{table}'::regclass and not granted"
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as psql:
+            psql.stdin.write(f"begin; lock table connector.{table} in share mode; select 'locked';\n")
+            psql.stdin.flush()
+            assert psql.stdout.readline() == "locked\n"
+            try:
+                yield lambda: self.stack.sql(waiting) != [["0"]]
+            finally:
+                psql.communicate("rollback;\n", timeout=30)
+
     def stop(self) -> None:
         """Connectors end in peace, and nothing in their logs is for developers."""
         self.producer.flush(5)
@@ -290,6 +321,19 @@ class Kit:
             text = file.read_text(errors="replace")
             for sign in ("Sanitizer", "runtime error:", "Assertion", "Aborted"):
                 assert sign not in text, f"{file.name}: {text[max(0, text.index(sign) - 500) :][:4000]}"
+
+    def log(self, number: int = 1) -> str:
+        return (self.stack.state / "log" / f"connector-{number}.log").read_text(errors="replace")
+
+    @contextlib.contextmanager
+    def frozen(self, number: int = 1):
+        """A connector that stands still: what comes meanwhile it finds all at once."""
+        pid = self.pid(number)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
     def pid(self, number: int = 1) -> int:
         return self.stack.pid(f"connector-{number}")

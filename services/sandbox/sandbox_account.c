@@ -97,6 +97,7 @@ static void device_done(struct sandbox_device *device)
         free(gone);
     }
     free(device->prekeys);
+    free(device->offered);
     buf_done(&device->identity);
 }
 
@@ -104,7 +105,7 @@ void sandbox_account_free(struct sandbox_account *account)
 {
     sandbox_phone_free(account);
     sandbox_appstate_done(account);
-    sandbox_fault_free(account);
+    sandbox_held_drop(account->world, account);
     for (size_t i = 0; i < account->n_companions; i++) {
         device_done(account->companions[i]);
         free(account->companions[i]);
@@ -217,7 +218,7 @@ int sandbox_world_phones(struct sandbox_world *world, size_t n, const char *cons
             return rc;
         }
         if (behaviour != NULL) {
-            account->behaviour = *behaviour;
+            sandbox_account_behave(account, behaviour);
         }
         if (out != NULL) {
             out[i] = account;
@@ -254,6 +255,17 @@ struct sandbox_behaviour *sandbox_account_behaviour(struct sandbox_account *acco
 const struct sandbox_behaviour *sandbox_account_behaviour_of(const struct sandbox_account *account)
 {
     return &account->behaviour;
+}
+
+void sandbox_account_behave(struct sandbox_account *account,
+                            const struct sandbox_behaviour *behaviour)
+{
+    account->behaviour = *behaviour;
+    if (!behaviour->holds_bundles) {
+        sandbox_enter(account->world);
+        sandbox_held_release(account->world, account, SANDBOX_HELD_BUNDLES);
+        sandbox_leave(account->world);
+    }
 }
 
 size_t sandbox_account_bundles(const struct sandbox_account *account)

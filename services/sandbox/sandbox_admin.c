@@ -376,7 +376,7 @@ static void work_behaviour(struct job *job)
     }
     changed = *sandbox_account_behaviour(account);
     if (sandbox_json_behaviour(job->body, &changed, &job->err) == 0) {
-        *sandbox_account_behaviour(account) = changed;
+        sandbox_account_behave(account, &changed);
         job->answer = sandbox_json_account(account, true);
     }
 }
@@ -386,19 +386,25 @@ static void on_behaviour(struct http_request *request, void *ctx)
     post(request, ctx, work_behaviour);
 }
 
+/* The companion that the path names; 0: it names none, and that is the answer. */
+static unsigned device_of_path(struct job *job)
+{
+    int64_t device = 0;
+
+    if (!text_to_int(http_param(job->request, "device"), 1, 255, &device)) {
+        (void)err_set(&job->err, ERR_INVALID, "a device is a number from 1 to 255");
+    }
+    return (unsigned)device;
+}
+
 static void work_unlink(struct job *job)
 {
     struct sandbox_account *account = account_of_path(job);
-    int64_t device = 0;
+    unsigned device = account == NULL ? 0 : device_of_path(job);
 
-    if (account == NULL) {
-        return;
+    if (device != 0) {
+        (void)(sandbox_account_unlink(account, device, &job->err) == 0);
     }
-    if (!text_to_int(http_param(job->request, "device"), 1, 255, &device)) {
-        (void)err_set(&job->err, ERR_INVALID, "a device is a number from 1 to 255");
-        return;
-    }
-    (void)(sandbox_account_unlink(account, (unsigned)device, &job->err) == 0);
 }
 
 static void on_unlink(struct http_request *request, void *ctx)
@@ -448,6 +454,21 @@ static void work_replace(struct job *job)
 static void on_replace(struct http_request *request, void *ctx)
 {
     post(request, ctx, work_replace);
+}
+
+static void work_lose_keys(struct job *job)
+{
+    struct sandbox_account *account = account_of_path(job);
+    unsigned device = account == NULL ? 0 : device_of_path(job);
+
+    if (device != 0) {
+        (void)(sandbox_account_lose_keys(account, device, &job->err) == 0);
+    }
+}
+
+static void on_lose_keys(struct http_request *request, void *ctx)
+{
+    get(request, ctx, work_lose_keys);
 }
 
 /* ---- what was seen ---- */
@@ -619,6 +640,8 @@ static const struct http_route routes[] = {
     {PHONE "/devices/{device}/replace", on_replace, "another login takes over", 0, 0, HTTP_POST, 0,
      0, false},
     {PHONE "/acks", on_acks, "keep acks of messages to it back", 0, 0, HTTP_POST, 0, 0, false},
+    {PHONE "/devices/{device}/prekeys", on_lose_keys, "the server loses its one-time keys", 0, 0,
+     HTTP_DELETE, 0, 0, false},
     {"/admin/ledger", on_ledger, "what devices decrypted", 0, 0, HTTP_GET, 0, 0, false},
     {"/admin/ledger", on_clear, "forget it, and the violations", 0, 0, HTTP_DELETE, 0, 0, false},
     {"/admin/violations", on_violations, "the newest violations", 0, 0, HTTP_GET, 0, 0, false},

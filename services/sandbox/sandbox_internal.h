@@ -48,6 +48,7 @@ struct sandbox_world {
     struct sandbox_conn *conns; /* open ones */
     struct sandbox_conn *gone;  /* to be freed when the world is left */
     struct sandbox_map by_ref;  /* connections by the refs of their QR codes */
+    struct sandbox_held *held;  /* answers that wait, oldest first */
 };
 
 /* ---- accounts (sandbox_account.c) ---- */
@@ -106,6 +107,8 @@ struct sandbox_device {
     struct wa_bundle own;      /* identity, registration id, signed prekey */
     struct wa_prekey *prekeys; /* oldest first */
     size_t n_prekeys;
+    struct wa_prekey *offered; /* all that it ever uploaded, in the order of ids */
+    size_t n_offered;
     struct buf identity; /* ADVSignedDeviceIdentity with all four fields */
     bool is_available;   /* said <presence type="available"> */
 };
@@ -116,7 +119,6 @@ struct sandbox_collection {
     size_t n;
 };
 
-struct sandbox_held;
 struct sandbox_phone;
 
 struct sandbox_account {
@@ -135,9 +137,7 @@ struct sandbox_account {
 
     struct sandbox_behaviour behaviour;
     bool is_offline;
-    struct sandbox_held *held; /* acks of messages to it that are kept back, oldest first */
-    size_t n_held;
-    bool holds_acks;
+    bool holds_acks;             /* of messages to it */
     size_t one_time;             /* prekeys that the phone handed out */
     struct sandbox_phone *phone; /* what it does and remembers; made when first needed */
 };
@@ -256,11 +256,6 @@ void sandbox_login_end(struct sandbox_conn *conn, int code, const char *conflict
 void sandbox_login_left(struct sandbox_conn *conn); /* the connection is over */
 /* A companion removed itself and got its answer: it is to go, and is told so when it does not. */
 void sandbox_login_part(struct sandbox_conn *conn);
-
-void sandbox_iq_handle(struct sandbox_conn *conn, const struct wa_node *iq);
-void sandbox_iq_fail(struct sandbox_conn *conn, const struct wa_node *iq, int code,
-                     const char *text);
-void sandbox_keys_handle(struct sandbox_conn *conn, const struct wa_node *iq);
 void sandbox_usync_handle(struct sandbox_conn *conn, const struct wa_node *iq);
 /* Presence and chat states: what others may see of them, now or never. */
 void sandbox_presence_handle(struct sandbox_device *device, const struct wa_node *node);
@@ -303,12 +298,29 @@ void sandbox_phone_take(struct sandbox_account *account, const struct wa_node *s
 void sandbox_phone_greet(struct sandbox_device *companion); /* after its first login */
 void sandbox_phone_free(struct sandbox_account *account);
 
+/* ---- requests (sandbox_iq.c, sandbox_keys.c) ---- */
+
+void sandbox_iq_handle(struct sandbox_conn *conn, const struct wa_node *iq);
+void sandbox_iq_fail(struct sandbox_conn *conn, const struct wa_node *iq, int code,
+                     const char *text);
+void sandbox_keys_handle(struct sandbox_conn *conn, const struct wa_node *iq);
+
 /* ---- faults that tests ask for (sandbox_fault.c) ---- */
 
 /* Is @ack of the message @node, which came on @conn, to be kept back? Then it is. */
 bool sandbox_fault_holds(struct sandbox_conn *conn, const struct wa_node *node,
                          const struct wa_node *ack);
-void sandbox_fault_free(struct sandbox_account *account);
+
+/* ---- answers that are kept back (sandbox_held.c) ---- */
+
+enum sandbox_held_kind { SANDBOX_HELD_BUNDLES, SANDBOX_HELD_ACK };
+
+/* @answer for @conn waits until @account lets its kind go. */
+void sandbox_held_put(struct sandbox_conn *conn, const struct sandbox_account *account,
+                      enum sandbox_held_kind kind, const struct wa_node *answer);
+void sandbox_held_release(struct sandbox_world *world, const struct sandbox_account *account,
+                          enum sandbox_held_kind kind);
+void sandbox_held_drop(struct sandbox_world *world, const struct sandbox_account *account);
 
 /* ---- all files ---- */
 

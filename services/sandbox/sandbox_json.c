@@ -8,7 +8,8 @@
 
 enum { DELAY_MAX_MS = 24 * 3600 * 1000, COUNT_MAX = 1000000 };
 
-static const char *const reply_names[] = {"none", "text", "echo"};
+static const char *const reply_names[] = {"none", "text", "echo", NULL};
+static const char *const form_names[] = {"auto", "pn", "lid", NULL};
 
 /* ---- out ---- */
 
@@ -30,13 +31,20 @@ static json_t *devices_of(const struct sandbox_account *account)
 
 static json_t *behaviour_of(const struct sandbox_behaviour *behaviour)
 {
-    return json_pack(
-        "{s:I,s:b,s:I,s:s,s:I,s:s,s:I,s:b,s:I}", "delay_ms", (json_int_t)behaviour->delay_ms,
-        "read", behaviour->read_delay_ms >= 0, "read_delay_ms",
-        (json_int_t)(behaviour->read_delay_ms < 0 ? 0 : behaviour->read_delay_ms), "reply",
-        reply_names[behaviour->reply], "reply_delay_ms", (json_int_t)behaviour->reply_delay_ms,
-        "reply_text", behaviour->reply_text, "fail", (json_int_t)behaviour->fail, "retry_keys",
-        !behaviour->keyless, "damage", (json_int_t)behaviour->damage);
+    json_t *out =
+        json_pack("{s:I,s:b,s:I,s:s,s:I,s:s}", "delay_ms", (json_int_t)behaviour->delay_ms, "read",
+                  behaviour->read_delay_ms >= 0, "read_delay_ms",
+                  (json_int_t)(behaviour->read_delay_ms < 0 ? 0 : behaviour->read_delay_ms),
+                  "reply", reply_names[behaviour->reply], "reply_delay_ms",
+                  (json_int_t)behaviour->reply_delay_ms, "reply_text", behaviour->reply_text);
+
+    (void)json_object_update_new(
+        out, json_pack("{s:I,s:b,s:I,s:s,s:b,s:I,s:b,s:b}", "fail", (json_int_t)behaviour->fail,
+                       "retry_keys", !behaviour->keyless, "damage", (json_int_t)behaviour->damage,
+                       "form", form_names[behaviour->form], "hidden", behaviour->is_hidden,
+                       "unlisted", (json_int_t)behaviour->unlisted, "unlisted_all",
+                       behaviour->unlisted_all, "hold_bundles", behaviour->holds_bundles));
+    return out;
 }
 
 json_t *sandbox_json_account(const struct sandbox_account *account, bool in_full)
@@ -49,6 +57,8 @@ json_t *sandbox_json_account(const struct sandbox_account *account, bool in_full
         (void)json_object_set_new(out, "devices", devices_of(account));
         (void)json_object_set_new(out, "bundles",
                                   json_integer((json_int_t)sandbox_account_bundles(account)));
+        (void)json_object_set_new(out, "held",
+                                  json_integer((json_int_t)sandbox_account_held(account)));
         (void)json_object_set_new(out, "behaviour",
                                   behaviour_of(sandbox_account_behaviour_of(account)));
     }
@@ -172,10 +182,30 @@ static int take_read(const json_t *body, struct sandbox_behaviour *out, struct e
     return rc < 0 ? rc : 0;
 }
 
+/* One of three @names; its place. */
+static int take_name(const json_t *body, const char *name, const char *const *names, int *out,
+                     struct err *err)
+{
+    const char *text = json_string_value(json_object_get(body, name));
+
+    if (json_object_get(body, name) == NULL) {
+        return 0;
+    }
+    for (int i = 0; text != NULL && names[i] != NULL; i++) {
+        if (strcmp(text, names[i]) == 0) {
+            *out = i;
+            return 0;
+        }
+    }
+    return err_set(err, ERR_INVALID, "%s is none of %s, %s, %s", name, names[0], names[1],
+                   names[2]);
+}
+
 static int take_reply(const json_t *body, struct sandbox_behaviour *out, struct err *err)
 {
-    const json_t *reply = json_object_get(body, "reply");
     const json_t *text = json_object_get(body, "reply_text");
+    int reply = (int)out->reply;
+    int rc = take_name(body, "reply", reply_names, &reply, err);
 
     if (text != NULL) {
         if (!json_is_string(text) || json_string_length(text) >= sizeof(out->reply_text)) {
@@ -184,16 +214,27 @@ static int take_reply(const json_t *body, struct sandbox_behaviour *out, struct 
         }
         (void)snprintf(out->reply_text, sizeof(out->reply_text), "%s", json_string_value(text));
     }
-    for (int i = 0; reply != NULL; i++) {
-        if (i == 3) {
-            return err_set(err, ERR_INVALID, "reply is none of none, text, echo");
-        }
-        if (json_is_string(reply) && strcmp(json_string_value(reply), reply_names[i]) == 0) {
-            out->reply = (enum sandbox_reply)i;
-            break;
-        }
+    out->reply = (enum sandbox_reply)reply;
+    return rc;
+}
+
+/* What others get to know of the phone, and when. */
+static int take_told(const json_t *body, struct sandbox_behaviour *out, struct err *err)
+{
+    int form = (int)out->form;
+    int rc = take_name(body, "form", form_names, &form, err);
+
+    out->form = (enum sandbox_form)form;
+    if (rc == 0) {
+        rc = take_bool(body, "hidden", &out->is_hidden, err);
     }
-    return 0;
+    if (rc == 0) {
+        rc = take_count(body, "unlisted", &out->unlisted, err);
+    }
+    if (rc == 0) {
+        rc = take_bool(body, "unlisted_all", &out->unlisted_all, err);
+    }
+    return rc == 0 ? take_bool(body, "hold_bundles", &out->holds_bundles, err) : rc;
 }
 
 int sandbox_json_behaviour(const json_t *body, struct sandbox_behaviour *out, struct err *err)
@@ -206,7 +247,7 @@ int sandbox_json_behaviour(const json_t *body, struct sandbox_behaviour *out, st
         take_count(body, "fail", &made.fail, err) < 0 ||
         take_count(body, "damage", &made.damage, err) < 0 ||
         take_bool(body, "retry_keys", &retry_keys, err) < 0 || take_read(body, &made, err) < 0 ||
-        take_reply(body, &made, err) < 0) {
+        take_reply(body, &made, err) < 0 || take_told(body, &made, err) < 0) {
         return -ERR_INVALID;
     }
     made.keyless = !retry_keys;
@@ -230,9 +271,10 @@ static int take_numbers(const json_t *numbers, struct sandbox_json_phones *out, 
 
 int sandbox_json_phones(const json_t *body, struct sandbox_json_phones *out, struct err *err)
 {
-    static const char *const members[] = {"delay_ms",   "read",   "read_delay_ms",
-                                          "reply",      "fail",   "reply_delay_ms",
-                                          "reply_text", "damage", "retry_keys"};
+    static const char *const members[] = {
+        "delay_ms",       "read",       "read_delay_ms", "reply",       "fail",
+        "reply_delay_ms", "reply_text", "damage",        "retry_keys",  "form",
+        "hidden",         "unlisted",   "unlisted_all",  "hold_bundles"};
     const json_t *numbers = json_object_get(body, "numbers");
     int64_t count = 0;
     int rc;

@@ -61,7 +61,8 @@ struct sandbox_entry {
     X(UNKNOWN_PREKEY, "unknown_prekey", "a pkmsg names a prekey that nobody offered")              \
     X(NO_SESSION, "no_session", "a msg without a session")                                         \
     X(NOT_AUTHENTIC, "not_authentic", "a ciphertext that does not authenticate")                   \
-    X(RETRY_UNASKED, "retry_unasked", "a retry that nobody asked for")
+    X(RETRY_UNASKED, "retry_unasked", "a retry that nobody asked for")                             \
+    X(PREKEY_REUSED, "prekey_reused", "the id of a prekey was used again for another key")
 
 enum sandbox_violation {
 #define SANDBOX_VIOLATION_ENUM(upper, name, text) SANDBOX_VIOLATION_##upper,

@@ -304,14 +304,22 @@ static bool check_targets(const struct letter *letter)
 
 /* ---- delivery ---- */
 
+/* The other form of @account's address, where it is told. */
+static struct wa_jid other_form(const struct sandbox_account *account, enum wa_server server,
+                                uint16_t device)
+{
+    return account->behaviour.is_hidden ? (struct wa_jid){0}
+                                        : sandbox_account_jid(account, server, device);
+}
+
 static void set_addresses(const struct letter *letter, const struct sandbox_device *target,
                           struct wa_message_received *out)
 {
     enum wa_server form = letter->sent.to.server;
     enum wa_server other = sandbox_other_server(form);
     bool is_own = target->account == letter->sender->account;
-    struct wa_jid alt = sandbox_device_jid(letter->sender, other);
-    struct wa_jid chat_alt = sandbox_account_jid(letter->to, other, 0);
+    struct wa_jid alt = other_form(letter->sender->account, other, letter->sender->number);
+    struct wa_jid chat_alt = other_form(letter->to, other, 0);
 
     out->from = sandbox_device_jid(letter->sender, form);
     if (!is_own) {
@@ -326,7 +334,7 @@ static void set_addresses(const struct letter *letter, const struct sandbox_devi
 
             out->from = sandbox_device_jid(letter->sender, chat.server);
             if (other_side != NULL) {
-                chat_alt = sandbox_account_jid(other_side, sandbox_other_server(chat.server), 0);
+                chat_alt = other_form(other_side, sandbox_other_server(chat.server), 0);
             }
         }
         out->recipient = chat;

@@ -72,7 +72,9 @@ static struct wa_node *devices_changed(struct sandbox_account *account,
     struct wa_node *child = wa_node_child(node, change->is_added ? "add" : "remove");
     char hash[16];
 
-    wa_node_set_jid(node, "lid", &lid);
+    if (!account->behaviour.is_hidden) {
+        wa_node_set_jid(node, "lid", &lid);
+    }
     sandbox_account_device_hash(account, WA_SERVER_PN, hash);
     wa_node_set(child, "device_hash", hash);
     sandbox_account_device_hash(account, WA_SERVER_LID, hash);

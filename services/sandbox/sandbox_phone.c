@@ -97,8 +97,13 @@ struct sigstore_addr sandbox_signal_addr(const struct sandbox_device *device)
 enum wa_server sandbox_phone_form(const struct sandbox_phone *phone,
                                   const struct sandbox_account *other)
 {
-    return sandbox_map_find(&phone->forms, other->number) == &pn_form ? WA_SERVER_PN
-                                                                      : WA_SERVER_LID;
+    enum sandbox_form form = phone->account->behaviour.form;
+
+    if (form == SANDBOX_FORM_AUTO) {
+        form = sandbox_map_find(&phone->forms, other->number) == &pn_form ? SANDBOX_FORM_PN
+                                                                          : SANDBOX_FORM_LID;
+    }
+    return form == SANDBOX_FORM_PN ? WA_SERVER_PN : WA_SERVER_LID;
 }
 
 /* ---- what goes out later ---- */

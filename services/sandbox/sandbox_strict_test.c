@@ -193,6 +193,21 @@ static void prekeys_with_a_bad_signature(struct world_tester *f)
     upload(f, &own);
 }
 
+static void an_id_for_two_prekeys(struct world_tester *f)
+{
+    struct wa_prekey key = {.id = 4711, .public_key = {1}};
+    struct wa_prekeys_upload upload = {.keys = &key, .n = 1};
+
+    (void)tester_pair(&f->tester, f->alice);
+    assert_int_equal(sigstore_bundle(f->tester.signal, false, &upload.own), SIGSTORE_OK);
+    tester_request(&f->tester, wa_prekeys_upload(&f->tester.arena, NULL, &upload));
+    assert_int_equal(f->tester.reply_code, 0);
+    tester_request(&f->tester, wa_prekeys_upload(&f->tester.arena, NULL, &upload)); /* the same */
+    world_tester_no_violations(f);
+    key.public_key[0] = 2;
+    tester_request(&f->tester, wa_prekeys_upload(&f->tester.arena, NULL, &upload));
+}
+
 static void prekeys_of_another_identity(struct world_tester *f)
 {
     struct tester other;
@@ -490,6 +505,7 @@ static struct strict_case { /* not const: cmocka hands it on as a void * */
     CASE(UNKNOWN_PREKEY, 1, a_prekey_that_nobody_offered),
     CASE(NO_SESSION, 1, a_session_that_there_is_not),
     CASE(NOT_AUTHENTIC, 1, a_ciphertext_that_was_changed),
+    CASE(PREKEY_REUSED, 1, an_id_for_two_prekeys),
     CASE(RETRY_UNASKED, 1, a_retry_that_nobody_asked_for),
 #undef CASE
 };

@@ -62,6 +62,7 @@ struct tester {
     enum wa_end ended; /* meaningful when has_ended */
     bool has_ended;
     bool is_ready;
+    bool leaves_unreadable; /* a message that cannot be read fails no test */
     bool never_acks;
     bool never_uploads;
     bool sends_receipts; /* of delivery, for what it decrypts */

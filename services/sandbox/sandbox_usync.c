@@ -53,6 +53,25 @@ static void set_devices(const struct query *query, struct sandbox_account *accou
     note_listed(query->conn->device, account);
 }
 
+static bool is_unlisted(struct sandbox_account *account)
+{
+    struct sandbox_behaviour *behaviour = &account->behaviour;
+
+    if (behaviour->unlisted == 0) {
+        return false;
+    }
+    behaviour->unlisted--;
+    return true;
+}
+
+static void refuse_devices(struct wa_node *user)
+{
+    struct wa_node *error = wa_node_child(wa_node_child(user, "devices"), "error");
+
+    wa_node_set(error, "code", "500");
+    wa_node_set(error, "text", "internal-server-error");
+}
+
 /* Facts that no phone here has. */
 static void add_absent(const struct query *query, struct wa_node *user)
 {
@@ -78,6 +97,8 @@ static void add_user(const struct query *query, const struct wa_usync_asked *ask
 {
     struct wa_usync_found found = {.jid = asked->jid};
     struct wa_jid pn = sandbox_account_jid(account, WA_SERVER_PN, 0);
+    bool lists = (query->parsed.protocols & WA_USYNC_DEVICES) != 0;
+    bool is_told = lists && !is_unlisted(account);
     struct wa_node *user;
 
     if (asked->contact != NULL) {
@@ -89,14 +110,18 @@ static void add_user(const struct query *query, const struct wa_usync_asked *ask
         found.is_in = true;
         found.contact = asked->contact;
     }
-    if ((query->parsed.protocols & WA_USYNC_DEVICES) != 0) {
+    if (is_told) {
         set_devices(query, account, &found);
     }
-    if ((query->parsed.protocols & WA_USYNC_LID) != 0 && !wa_jid_is_lid(&found.jid)) {
+    if ((query->parsed.protocols & WA_USYNC_LID) != 0 && !wa_jid_is_lid(&found.jid) &&
+        !account->behaviour.is_hidden) {
         found.has_lid = true; /* who asks by LID is not told it: one client takes it for a change */
         found.lid = sandbox_account_jid(account, WA_SERVER_LID, 0);
     }
     user = wa_usync_answer_add(query->list, &found);
+    if (lists && !is_told) {
+        refuse_devices(user);
+    }
     if (asked->contact != NULL && query->contact_by_lid) {
         wa_node_set_jid(user, "pn_jid", &pn);
     }
@@ -114,6 +139,28 @@ static void add_unknown(const struct query *query, const struct wa_usync_asked *
     }
 }
 
+static struct sandbox_account *find_asked(const struct query *query,
+                                          const struct wa_usync_asked *asked, const char *digits)
+{
+    if (asked->contact == NULL) {
+        return sandbox_account_of(query->conn->world, &asked->jid);
+    }
+    return digits == NULL ? NULL : sandbox_world_account(query->conn->world, digits);
+}
+
+/* Is somebody in @query for whom all of it is refused? */
+static bool is_refused(const struct query *query)
+{
+    for (size_t i = 0; i < query->parsed.n; i++) {
+        struct sandbox_account *account = find_asked(query, &query->parsed.users[i], NULL);
+
+        if (account != NULL && account->behaviour.unlisted_all && is_unlisted(account)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void sandbox_usync_handle(struct sandbox_conn *conn, const struct wa_node *iq)
 {
     struct arena *arena = &conn->world->arena;
@@ -126,19 +173,18 @@ void sandbox_usync_handle(struct sandbox_conn *conn, const struct wa_node *iq)
         sandbox_iq_fail(conn, iq, 400, "bad-request");
         return;
     }
+    if (is_refused(&query)) {
+        sandbox_iq_fail(conn, iq, 400, "bad-request");
+        return;
+    }
     query.contact_by_lid =
         wa_node_attr_is(wa_node_path(iq, "usync/query/contact"), "addressing_mode", "lid");
     query.list = wa_usync_answer(arena, iq, &out);
     for (size_t i = 0; i < query.parsed.n; i++) {
         const struct wa_usync_asked *asked = &query.parsed.users[i];
         const char *digits = asked->contact == NULL ? NULL : wa_usync_digits(arena, asked->contact);
-        struct sandbox_account *account = NULL;
+        struct sandbox_account *account = find_asked(&query, asked, digits);
 
-        if (asked->contact == NULL) {
-            account = sandbox_account_of(conn->world, &asked->jid);
-        } else if (digits != NULL) {
-            account = sandbox_world_account(conn->world, digits);
-        }
         if (account != NULL) {
             add_user(&query, asked, account);
         } else if (asked->contact != NULL) {

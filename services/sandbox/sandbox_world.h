@@ -29,6 +29,7 @@ enum {
     SANDBOX_DEVICES_MAX = 32,     /* companions of one account */
     SANDBOX_QUEUE_MAX = 50000,    /* stanzas waiting for one device; then the oldest goes */
     SANDBOX_PREKEYS_MAX = 5000,   /* one-time keys kept for one device */
+    SANDBOX_OFFERED_MAX = 20000,  /* ... and remembered, to know their ids again */
     SANDBOX_PREKEYS_LOW = 5,      /* fewer left: the device is told */
     SANDBOX_SENT_MAX = 200000,    /* message ids of one device that are remembered */
     SANDBOX_PENDING_MAX = 10000,  /* things that one phone still has to do */
@@ -94,6 +95,12 @@ enum sandbox_reply {
     SANDBOX_REPLY_ECHO  /* what was said */
 };
 
+enum sandbox_form {
+    SANDBOX_FORM_AUTO, /* as the other wrote to it; else by LID */
+    SANDBOX_FORM_PN,
+    SANDBOX_FORM_LID
+};
+
 struct sandbox_behaviour {
     int64_t delay_ms;      /* from a message to its delivery receipt */
     int64_t read_delay_ms; /* from there to the read receipt; negative: never read */
@@ -103,6 +110,11 @@ struct sandbox_behaviour {
     uint32_t fail;   /* the next so many messages do not decrypt and are asked for again */
     bool keyless;    /* ... always without keys of its own: whoever answers has to fetch them */
     uint32_t damage; /* the next so many ciphertexts for companions of others do not authenticate */
+    enum sandbox_form form; /* how it and whom it writes to are addressed */
+    bool is_hidden;         /* nobody is told which number and LID belong together */
+    uint32_t unlisted;      /* the next so many times, the server does not tell its devices */
+    bool unlisted_all;      /* ... nor those of anybody else in the same query */
+    bool holds_bundles;     /* answers with a bundle of it wait until this is false */
 };
 
 /* Make @n phones with free numbers after one another, or those of @numbers (digits, 7 to 15) where
@@ -123,6 +135,9 @@ const char *sandbox_account_lid(const struct sandbox_account *account);
 const char *sandbox_account_name(const struct sandbox_account *account);
 void sandbox_account_rename(struct sandbox_account *account, const char *name);
 struct sandbox_behaviour *sandbox_account_behaviour(struct sandbox_account *account);
+/* From now on @behaviour; answers that waited go out when it says so. */
+void sandbox_account_behave(struct sandbox_account *account,
+                            const struct sandbox_behaviour *behaviour);
 const struct sandbox_behaviour *sandbox_account_behaviour_of(const struct sandbox_account *account);
 
 /* Offline: what comes is queued. Online again: the queue is worked off. */
@@ -139,8 +154,13 @@ NODISCARD int sandbox_account_send(struct sandbox_account *account, const char *
 NODISCARD int sandbox_account_ask(struct sandbox_account *account, const char *id, int count,
                                   struct err *err);
 
-/* Bundles of its own that the phone has given out. */
+/* Bundles of its own that the phone has given out, and answers that it keeps back. */
 size_t sandbox_account_bundles(const struct sandbox_account *account);
+size_t sandbox_account_held(const struct sandbox_account *account);
+
+/* The server has lost the one-time keys of companion @device, and says so. -ERR_NOT_FOUND. */
+NODISCARD int sandbox_account_lose_keys(struct sandbox_account *account, unsigned device,
+                                        struct err *err);
 
 /* What became of a message that the phone wrote. False: it wrote none with @id, or long ago. */
 struct sandbox_written_view {
@@ -169,7 +189,6 @@ NODISCARD int sandbox_account_unlink(struct sandbox_account *account, unsigned d
 /* Keep back the acks of messages to @account from now on, or let go of those that wait: each goes
  * out on the connection that its message came on, if that is still there. */
 void sandbox_account_hold_acks(struct sandbox_account *account, bool hold);
-size_t sandbox_account_held(const struct sandbox_account *account); /* how many wait */
 
 /* The connection of companion @device is told that another one took its place. -ERR_NOT_FOUND: it
  * has none. */

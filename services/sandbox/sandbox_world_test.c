@@ -399,51 +399,6 @@ static void the_answer_to_a_retry_may_come_twice(void **state)
     world_tester_no_violations(f);
 }
 
-static void a_phone_asks_on_demand(void **state)
-{
-    struct world_tester *f = *state;
-    struct wa_retry retry;
-    const char *id;
-
-    (void)tester_pair(&f->tester, f->alice);
-    assert_int_equal(sandbox_account_ask(f->bob, "3EB0", 1, NULL), -ERR_NOT_FOUND);
-    id = tester_send(&f->tester, WORLD_BOB, "once");
-    assert_int_equal(sandbox_account_ask(f->bob, id, 7, NULL), 0);
-    tester_pump(&f->tester);
-    assert_int_equal(
-        wa_retry_parse(tester_last(&f->tester, "receipt", "retry")->node, &retry, NULL), 0);
-    assert_int_equal(retry.count, 7);
-    assert_true(retry.has_keys);
-    sandbox_account_behaviour(f->bob)->keyless = true;
-    assert_int_equal(sandbox_account_ask(f->bob, id, 8, NULL), 0);
-    tester_pump(&f->tester);
-    assert_int_equal(
-        wa_retry_parse(tester_last(&f->tester, "receipt", "retry")->node, &retry, NULL), 0);
-    assert_int_equal(retry.count, 8);
-    assert_false(retry.has_keys);
-    world_tester_no_violations(f);
-}
-
-/* Both as the first message of a session and as a later one. */
-static void a_phone_damages_as_many_as_it_was_told(void **state)
-{
-    struct world_tester *f = *state;
-    char id[SANDBOX_ID_MAX];
-
-    (void)tester_pair(&f->tester, f->alice);
-    for (int round = 0; round < 2; round++) {
-        sandbox_account_behaviour(f->bob)->damage = 1;
-        assert_int_equal(sandbox_account_send(f->bob, WORLD_ALICE, "lost", id, NULL), 0);
-        tester_pump(&f->tester);
-        assert_null(tester_last(&f->tester, "message", "text")->text);
-        assert_int_equal(sandbox_account_send(f->bob, WORLD_ALICE, "found", id, NULL), 0);
-        tester_pump(&f->tester);
-        assert_string_equal(tester_last(&f->tester, "message", "text")->text, "found");
-        (void)tester_send(&f->tester, WORLD_BOB, "so the session is acknowledged");
-    }
-    world_tester_no_violations(f);
-}
-
 static void a_phone_writes_again_when_asked(void **state)
 {
     struct world_tester *f = *state;
@@ -660,8 +615,6 @@ int main(void)
         WORLD_TEST(a_client_is_told_that_it_was_replaced),
         WORLD_TEST(a_phone_told_to_fail_asks_again_until_it_can_read),
         WORLD_TEST(the_answer_to_a_retry_may_come_twice),
-        WORLD_TEST(a_phone_asks_on_demand),
-        WORLD_TEST(a_phone_damages_as_many_as_it_was_told),
         WORLD_TEST(a_phone_writes_again_when_asked),
         WORLD_TEST(every_request_is_answered_at_once),
         WORLD_TEST(unknown_namespaces_are_answered_at_once),

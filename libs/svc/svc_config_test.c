@@ -20,7 +20,7 @@ struct config {
 
 static int check_redis(const char *text, struct err *err)
 {
-    return strncmp(text, "redis://", 8) == 0 ? 0 : err_set(err, ERR_INVALID, "no redis:// in it");
+    return strcmp(text, "nonsense") != 0 ? 0 : err_set(err, ERR_INVALID, "it is none");
 }
 
 static const struct svc_config_entry entries[] = {
@@ -92,6 +92,8 @@ static void errors_name_the_variable_and_never_the_secret(void **state)
     char bad_range[] = "DELAY_MS=3000-1000";
     char short_secret[] = "JWT_SECRET=hunter2";
     char bad_key[] = "CREDENTIALS_KEY=hunter2";
+    char bad_redis[] = "REDIS_URL=nonsense";
+    char bad_crash[] = "KENTONGAN_CRASH_AT=somewhere";
 
     (void)state;
     expect_error((char *[]){NULL}, "JWT_SECRET is not set: signs tokens");
@@ -101,6 +103,8 @@ static void errors_name_the_variable_and_never_the_secret(void **state)
     expect_error((char *[]){secret, bad_range, NULL}, "DELAY_MS is \"3000-1000\"");
     expect_error((char *[]){short_secret, NULL}, "JWT_SECRET has 7 bytes, want 16 to");
     expect_error((char *[]){secret, bad_key, NULL}, "CREDENTIALS_KEY must be 64 hex digits");
+    expect_error((char *[]){secret, bad_redis, NULL}, "REDIS_URL: it is none");
+    expect_error((char *[]){secret, bad_crash, NULL}, "KENTONGAN_CRASH_AT: \"somewhere\" is no");
 }
 
 static void keys_come_as_hex_or_base64(void **state)

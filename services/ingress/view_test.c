@@ -252,6 +252,9 @@ static void errors_wear_their_family(void **state)
     assert_string_equal(json_string_value(json_object_get(f0, "error")), "BLAST_SESSION_NOT_FOUND");
     assert_string_equal(json_string_value(json_object_get(f4, "error")), "Not Found");
     assert_int_equal(json_object_size(f4), json_object_size(want));
+    for (void *at = json_object_iter(want); at != NULL; at = json_object_iter_next(want, at)) {
+        assert_true(json_is_string(json_object_get(f4, json_object_iter_key(at))));
+    }
     assert_string_equal(families[FAMILY_COUNT - 1].prefix, "");
     json_decref(f0);
     json_decref(f4);

@@ -1,6 +1,9 @@
 #include "webhooks/payload.h"
 
+#include <stdio.h>
 #include <string.h>
+
+#include <jansson.h>
 
 #include "testkit/testkit.h"
 
@@ -18,6 +21,27 @@ static struct message_event received(void)
     };
 }
 
+/* Members, types and values, no more and no less. */
+static void assert_same_as_example(const char *body, const char *name)
+{
+    json_error_t why;
+    char path[512];
+    json_t *have = json_loads(body, JSON_REJECT_DUPLICATES, &why);
+    json_t *want;
+
+    assert_non_null(have);
+    (void)snprintf(path, sizeof(path), "%s/%s", CONTRACT_EXAMPLES, name);
+    want = json_load_file(path, 0, &why);
+    if (want == NULL) {
+        fail_msg("%s: %s", path, why.text);
+    }
+    if (!json_equal(want, have)) {
+        fail_msg("%s is not %s", body, name);
+    }
+    json_decref(want);
+    json_decref(have);
+}
+
 static void an_inbound_message_has_the_form_of_the_contract(void **state)
 {
     struct message_event event = received();
@@ -27,10 +51,7 @@ static void an_inbound_message_has_the_form_of_the_contract(void **state)
     (void)state;
     assert_true(payload_of_message(&event, &arena, &payload));
     assert_int_equal(payload.name, EVENT_NAME_MESSAGE);
-    assert_string_equal(payload.body,
-                        "{\"session_id\":\"1234567890\",\"message\":{\"id\":\"3EB0BEDDE45EF384377BD"
-                        "7\",\"from\":\"6281381393739@s.whatsapp.net\",\"to\":\"6282260790996@s.wha"
-                        "tsapp.net\",\"message\":\"Hello!\",\"timestamp\":1643723400}}");
+    assert_same_as_example(payload.body, "004-multi-webhook-message.request.json");
     event.as.received.kind = "image";
     event.as.received.text = "Büdi";
     event.as.received.from = "120363@g.us";

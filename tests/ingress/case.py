@@ -28,6 +28,11 @@ def example(name: str):
     return json.loads((EXAMPLES / name).read_text())
 
 
+def shape(value):
+    """The members of an example and their types, without the values."""
+    return {name: shape(member) for name, member in value.items()} if isinstance(value, dict) else type(value)
+
+
 @dataclasses.dataclass
 class Answer:
     status: int

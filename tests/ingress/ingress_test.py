@@ -6,20 +6,23 @@ import time
 import unittest
 import uuid
 
-from case import F0, F4, Case, example, run_all
+from case import F0, F4, Case, example, run_all, shape
 from client import Api, ApiError, WebSocket
 from stack import wait_until
 
 
 class Access(Case):
-    def test_the_login_of_the_example(self):
+    def test_the_logins_of_the_examples(self):
         want = example("004-multi-login.response.json")
         body = json.dumps({"username": "admin", "password": self.password})
         for content_type in ("application/json", "application/x-www-form-urlencoded"):
             have = self.admin.call("POST", "/api/login", body, headers={"Content-Type": content_type})
+            self.assertEqual(shape(have), shape(want))
             self.assertEqual(have["user"], want["user"])
             self.assertTrue(have["success"])
             self.assertTrue(have["token"].startswith("eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9."))
+        nobody = json.dumps(example("004-multi-login-user2-no-content-type.request.json"))
+        self.refused(401, "POST", "/api/login", nobody, headers={"Content-Type": "application/x-www-form-urlencoded"})
 
     def test_logins_are_refused_without_saying_why(self):
         for username, password in (("admin", "wrong"), ("nobody", "wrong"), ("nobody", "x" * 256)):
@@ -95,6 +98,14 @@ class Sessions(Case):
             ({"webhook_url": "https://a.b/", "webhook_secret": "short"}, "webhook_secret must be"),
         ):
             self.assertIn(text, self.refused(400, "POST", F4, body)["message"])
+
+    def test_the_sessions_of_the_examples(self):
+        for name in ("004-multi-sessions-create-personal.request.json",
+                     "004-multi-sessions-create-user2-no-content-type.request.json"):
+            wanted = example(name)
+            made = self.admin.call("POST", F4, wanted)
+            self.assertEqual(made["name"], wanted["name"])
+            self.assertEqual(made["webhook_url"], wanted.get("webhook_url", ""))
 
     def test_webhook_secrets_are_made_sealed_and_shown_once(self):
         made = self.admin.call("POST", F4, example("004-multi-sessions-create-business.request.json"))
@@ -282,7 +293,9 @@ class Sockets(Case):
         self.admin.call("POST", f"{F4}/{session['id']}/connect")
         self.show_qr(uuid_, "2@one")
         for socket in (first, second):
-            self.assertEqual(socket.receive_json(), {"type": "qr", "data": {"qr": "2@one"}})
+            shown = socket.receive_json()
+            self.assertEqual(shown, {"type": "qr", "data": {"qr": "2@one"}})
+            self.assertEqual(shape(shown), shape(example("004-multi-ws-qr.response.json")))
         self.show_qr(uuid_, "2@two")
         self.assertEqual(first.receive_json()["data"]["qr"], "2@two")
         late = self.open(session)
@@ -309,7 +322,9 @@ class Sockets(Case):
         self.assertEqual(socket.receive_json()["type"], "qr")
         self.deciders.set_session(uuid_, "state = 'DISCONNECTED', disconnect_reason = 'qr_timeout'")
         self.deciders.redis("PUBLISH", f"sess:{uuid_}", "state")
-        self.assertEqual(socket.receive_json(), {"type": "error", "data": {"error": "QR code expired"}})
+        told = socket.receive_json()
+        self.assertEqual(told, {"type": "error", "data": {"error": "QR code expired"}})
+        self.assertEqual(shape(told), shape(example("004-multi-ws-error.response.json")))
         self.assertIsNone(socket.receive())
 
     def test_upgrades_need_a_credential_and_a_session(self):

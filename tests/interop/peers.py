@@ -12,6 +12,8 @@ status {status, id, chat} (Baileys); found {number, exists, jid}; undecryptable 
 replaced; logged_out {reason}.
 """
 
+import contextlib
+import fcntl
 import json
 import os
 import pathlib
@@ -54,7 +56,7 @@ class Sandbox:
         self.folder = tempfile.mkdtemp(prefix="kentongan-sandbox.")
         self.program = build / "services/sandbox/sandbox"
         self.env = {"PATH": os.environ["PATH"], "SANDBOX_STATE_DIR": self.folder + "/state", "SANDBOX_WS_PORT": "0",
-                    "SANDBOX_ADMIN_PORT": "0", "SANDBOX_ACK_GRACE_MS": "15000"}
+                    "SANDBOX_ADMIN_PORT": "0", "SANDBOX_ACK_GRACE_MS": str(int(4000 * PATIENCE_S))}
         self.env |= {name: value for name, value in os.environ.items() if name.endswith("SAN_OPTIONS")}
         self.start()
 
@@ -105,8 +107,9 @@ class Sandbox:
         return self.call("GET", f"/admin/ledger?limit=10000&{text}")["entries"]
 
     def check(self):
-        """Nobody broke a rule."""
-        summary = self.call("GET", "/admin/summary")
+        """Nobody broke a rule, and every stanza was acked."""
+        summary = wait_until(lambda: (now := self.call("GET", "/admin/summary"))["queued"] == 0 and now, 2 * PATIENCE_S,
+                             "the acks of what is queued")
         if summary["violations"] or summary["duplicates"]:
             raise AssertionError(json.dumps([summary, self.call("GET", "/admin/violations")], indent=1))
 
@@ -224,32 +227,47 @@ def clean_env(**more) -> dict:
     return {name: os.environ[name] for name in kept if name in os.environ} | more
 
 
+@contextlib.contextmanager
+def one_at_a_time(build: pathlib.Path):
+    """Several tests build the peers, and ctest runs tests side by side."""
+    folder = build / "tests/interop"
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder
+
+
 def build_whatsmeow(build: pathlib.Path) -> pathlib.Path:
-    program = build / "tests/interop/whatsmeow-peer"
-    program.parent.mkdir(parents=True, exist_ok=True)
     folder = toolchain("go")
     env = clean_env(PATH=folder + ":" + os.environ["PATH"], GOTOOLCHAIN="local", CGO_ENABLED="1")
     env.setdefault("GOFLAGS", "-mod=readonly")
-    subprocess.run([folder + "/go", "build", "-o", program, "."], cwd=HERE / "whatsmeow", env=env, check=True)
+    with one_at_a_time(build) as made:
+        program = made / "whatsmeow-peer"
+        subprocess.run([folder + "/go", "build", "-o", program, "."], cwd=HERE / "whatsmeow", env=env, check=True)
     return program
 
 
 def build_baileys(build: pathlib.Path) -> pathlib.Path:
-    folder = build / "tests/interop/baileys"
     wanted = (HERE / "baileys/package-lock.json").read_bytes()
-    stamp = folder / "node_modules/.installed"
-    folder.mkdir(parents=True, exist_ok=True)
-    if not stamp.exists() or stamp.read_bytes() != wanted:
-        for name in ("package.json", "package-lock.json", ".npmrc"):
-            shutil.copy(HERE / "baileys" / name, folder)
-        node = toolchain("node")
-        npm = shutil.which("npm", path=node) or shutil.which("npm")
-        env = {**os.environ, "PATH": node + ":" + os.environ["PATH"]}
-        subprocess.run([npm, "ci", "--omit=optional", "--no-audit", "--no-fund", "--loglevel=error"], cwd=folder,
-                       env=env, check=True)
-        stamp.write_bytes(wanted)
-    shutil.copy(HERE / "baileys/peer.mjs", folder)
+    with one_at_a_time(build) as made:
+        folder = made / "baileys"
+        stamp = folder / "node_modules/.installed"
+        folder.mkdir(exist_ok=True)
+        if not stamp.exists() or stamp.read_bytes() != wanted:
+            install_baileys(folder)
+            stamp.write_bytes(wanted)
+        shutil.copy(HERE / "baileys/peer.mjs", folder)
     return folder / "peer.mjs"
+
+
+def install_baileys(folder: pathlib.Path):
+    for name in ("package.json", "package-lock.json", ".npmrc"):
+        shutil.copy(HERE / "baileys" / name, folder)
+    node = toolchain("node")
+    npm = shutil.which("npm", path=node) or shutil.which("npm")
+    env = {**os.environ, "PATH": node + ":" + os.environ["PATH"]}
+    subprocess.run([npm, "ci", "--omit=optional", "--no-audit", "--no-fund", "--loglevel=error"], cwd=folder, env=env,
+                   check=True)
 
 
 def whatsmeow(sandbox: Sandbox, build: pathlib.Path, name: str) -> Peer:

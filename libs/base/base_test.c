@@ -107,6 +107,35 @@ static void numbers_and_utf8_are_checked_whole(void **state)
     assert_false(text_is_utf8((struct bytes){(const uint8_t *)"a\0b", 3}));
 }
 
+static void nesting_counts_outside_of_strings(void **state)
+{
+    static const struct {
+        const char *before;
+        size_t brackets;
+        size_t want; /* SIZE_MAX: fine */
+    } rows[] = {
+        {"", TEXT_JSON_DEPTH_MAX, SIZE_MAX},
+        {"", TEXT_JSON_DEPTH_MAX + 1, TEXT_JSON_DEPTH_MAX},
+        {"[]{}]]}", TEXT_JSON_DEPTH_MAX + 1, 7 + TEXT_JSON_DEPTH_MAX},
+        {"\"", 1000, SIZE_MAX},
+        {"\"\\\"", 1000, SIZE_MAX},
+        {"\"\\\\\"", TEXT_JSON_DEPTH_MAX + 1, 4 + TEXT_JSON_DEPTH_MAX},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct buf text = {0};
+
+        buf_add_str(&text, rows[i].before);
+        for (size_t n = 0; n < rows[i].brackets; n++) {
+            buf_add_u8(&text, n % 2 == 0 ? '{' : '[');
+        }
+        assert_int_equal(text_json_too_deep(buf_bytes(&text)),
+                         rows[i].want == SIZE_MAX ? text.n : rows[i].want);
+        buf_done(&text);
+    }
+}
+
 static void times_are_written_in_utc(void **state)
 {
     char out[CLOCK_TEXT_MAX];
@@ -148,6 +177,7 @@ int main(void)
         cmocka_unit_test(uuids_carry_version_and_repeat_for_a_name),
         cmocka_unit_test(hex_and_base64_go_there_and_back_and_refuse_rubbish),
         cmocka_unit_test(numbers_and_utf8_are_checked_whole),
+        cmocka_unit_test(nesting_counts_outside_of_strings),
         cmocka_unit_test(times_are_written_in_utc),
         cmocka_unit_test(a_crash_point_ends_the_process_the_nth_time_and_no_other_does),
     };

@@ -113,3 +113,28 @@ bool text_is_utf8(struct bytes text)
     }
     return true;
 }
+
+size_t text_json_too_deep(struct bytes json)
+{
+    unsigned depth = 0;
+    bool in_string = false;
+
+    for (size_t i = 0; i < json.n; i++) {
+        uint8_t c = json.p[i];
+
+        if (in_string) {
+            i += c == '\\' ? 1 : 0;
+            in_string = c != '"';
+        } else if (c == '"') {
+            in_string = true;
+        } else if (c == '{' || c == '[') {
+            depth++;
+            if (depth > TEXT_JSON_DEPTH_MAX) {
+                return i;
+            }
+        } else if ((c == '}' || c == ']') && depth > 0) {
+            depth--;
+        }
+    }
+    return json.n;
+}

@@ -23,4 +23,11 @@ bool text_to_int(const char *text, int64_t min, int64_t max, int64_t *out);
 
 bool text_is_utf8(struct bytes text); /* well-formed (no overlong forms, no surrogates), no NUL */
 
+enum { TEXT_JSON_DEPTH_MAX = 32 }; /* of what others sent */
+
+/* Where the brackets of a JSON text, outside of its strings, are first nested deeper than
+ * TEXT_JSON_DEPTH_MAX; @json.n: nowhere. To be asked before jansson, whose parser recurses 2,048
+ * deep, which is more than the stack of a thread that serves HTTP holds. */
+size_t text_json_too_deep(struct bytes json);
+
 #endif

@@ -4,15 +4,20 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/text.h"
 #include "domain/fixed.h"
 
 int json_read_object(const char *text, size_t n, json_t **out, struct err *err)
 {
     json_error_t where;
-    json_t *made = json_loadb(text, n, JSON_REJECT_DUPLICATES, &where);
+    json_t *made;
 
+    if (text_json_too_deep((struct bytes){(const uint8_t *)text, n}) < n) {
+        return err_set(err, ERR_INVALID, "nested deeper than %d", TEXT_JSON_DEPTH_MAX);
+    }
+    made = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &where);
     if (made == NULL) {
-        return err_set(err, ERR_INVALID, "not JSON at line %d: %s", where.line, where.text);
+        return err_set(err, ERR_INVALID, "not JSON: line %d, column %d", where.line, where.column);
     }
     if (!json_is_object(made)) {
         json_decref(made);

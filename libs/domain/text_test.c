@@ -253,6 +253,9 @@ static void a_bad_config_says_what_is_wrong(void **state)
         const char *json, *want;
     } cases[] = {
         {"[]", "config: not a JSON object"},
+        {"null", "config: not a JSON object"},
+        {"{\"messageDelay\":\n}", "config: not JSON: line 2, column 1"},
+        {"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "config: nested deeper than 32"},
         {"{\"messageDelay\":5}", "config: messageDelay is not an object"},
         {"{\"messageDelay\":{\"min\":5}}", "config: messageDelay: max is not an integer"},
         {"{\"messageDelay\":{\"min\":5,\"max\":4}}", "config: messageDelay: min is over max"},

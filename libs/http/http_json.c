@@ -6,31 +6,24 @@
 #include <jansson.h>
 
 #include "base/err.h"
-#include "http/http.h"
+#include "base/text.h"
 
-/* The deepest nesting of brackets outside strings. */
-static unsigned nesting(struct bytes text)
+/* Line and column, from 1, of the byte at @at; columns count characters as jansson's do. */
+static int refuse_depth(struct bytes text, size_t at, struct err *err)
 {
-    unsigned depth = 0;
-    unsigned most = 0;
-    bool in_string = false;
+    int line = 1;
+    int column = 0;
 
-    for (size_t i = 0; i < text.n; i++) {
-        uint8_t c = text.p[i];
-
-        if (in_string) {
-            i += c == '\\' ? 1 : 0;
-            in_string = c != '"';
-        } else if (c == '"') {
-            in_string = true;
-        } else if (c == '{' || c == '[') {
-            depth++;
-            most = depth > most ? depth : most;
-        } else if ((c == '}' || c == ']') && depth > 0) {
-            depth--;
+    for (size_t i = 0; i <= at; i++) {
+        if (text.p[i] == '\n') {
+            line++;
+            column = 0;
+        } else if ((text.p[i] & 0xc0U) != 0x80) {
+            column++;
         }
     }
-    return most;
+    return err_set(err, ERR_INVALID, "the JSON is nested deeper than %d: line %d, column %d",
+                   TEXT_JSON_DEPTH_MAX, line, column);
 }
 
 static bool is_blank(struct bytes text)
@@ -44,32 +37,39 @@ static bool is_blank(struct bytes text)
 }
 
 /* jansson's text up to where it quotes the input. */
-static int quote_free(const char *text)
+static int refuse_text(const json_error_t *why, struct err *err)
 {
-    const char *near = strstr(text, " near ");
+    const char *near = strstr(why->text, " near ");
+    const char *text = why->text;
+    size_t n = near != NULL ? (size_t)(near - text) : strlen(text);
 
-    return (int)(near != NULL ? (size_t)(near - text) : strlen(text));
+    if (json_error_code(why) == json_error_duplicate_key) { /* it quotes the name */
+        text = "a name repeats";
+        n = strlen(text);
+    } else if (json_error_code(why) == json_error_null_character) {
+        text = "\\u0000 in a string";
+        n = strlen(text);
+    }
+    return err_set(err, ERR_INVALID, "the body is not JSON: line %d, column %d: %.*s", why->line,
+                   why->column, (int)n, text);
 }
 
 int http_json_parse(struct bytes text, struct json_t **out, struct err *err)
 {
     json_error_t why;
     json_t *json;
+    size_t deep_at = text_json_too_deep(text);
 
     if (is_blank(text)) {
         *out = json_object();
         return 0;
     }
-    if (nesting(text) > HTTP_JSON_DEPTH_MAX) {
-        return err_set(err, ERR_LIMIT, "the JSON is nested deeper than %d", HTTP_JSON_DEPTH_MAX);
+    if (deep_at < text.n) {
+        return refuse_depth(text, deep_at, err);
     }
-    json = json_loadb((const char *)text.p, text.n, JSON_REJECT_DUPLICATES, &why);
+    json = json_loadb((const char *)text.p, text.n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
     if (json == NULL) {
-        bool is_duplicate = strncmp(why.text, "duplicate", 9) == 0; /* it quotes the name */
-
-        return err_set(err, ERR_INVALID, "the body is not JSON: line %d, column %d: %.*s", why.line,
-                       why.column, is_duplicate ? 14 : quote_free(why.text),
-                       is_duplicate ? "a name repeats" : why.text);
+        return refuse_text(&why, err);
     }
     if (!json_is_object(json)) {
         json_decref(json);

@@ -9,8 +9,8 @@ struct err;
 struct json_t;
 
 /* Parse @text, which must be one object; empty or blank counts as {}. Gives *@out (json_decref).
- * -ERR_INVALID: says line and column; never repeats the text, which may hold a password.
- * -ERR_LIMIT: nested deeper than HTTP_JSON_DEPTH_MAX. */
+ * -ERR_INVALID: says line and column; never repeats the text, which may hold a password. So is one
+ * that is nested deeper than TEXT_JSON_DEPTH_MAX. */
 NODISCARD int http_json_parse(struct bytes text, struct json_t **out, struct err *err);
 
 #endif

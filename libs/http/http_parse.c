@@ -46,6 +46,16 @@ static int check_segment(const char *p, size_t n, bool is_last, struct err *err)
     return 0;
 }
 
+/* Whether the path without its escapes is UTF-8; they are whole. */
+static bool is_utf8_path(const char *path, size_t n)
+{
+    struct arena arena = {0};
+    bool is_text = http_unescape(&arena, path, n, false) != NULL;
+
+    arena_done(&arena);
+    return is_text;
+}
+
 int http_check_path(const char *path, struct err *err)
 {
     size_t n = path != NULL ? strlen(path) : 0;
@@ -66,7 +76,7 @@ int http_check_path(const char *path, struct err *err)
         }
         p += 1 + len;
     }
-    return 0;
+    return is_utf8_path(path, n) ? 0 : err_set(err, ERR_INVALID, "the path is not UTF-8");
 }
 
 char *http_unescape(struct arena *arena, const char *text, size_t n, bool is_query)

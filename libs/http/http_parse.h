@@ -29,8 +29,8 @@ struct http_pairs {
 };
 
 /* A path that may be routed: begins with '/', printable ASCII, no empty, "." or ".." segment, no
- * encoded NUL, slash or backslash, whole %XX only. A slash at the end is allowed. -ERR_INVALID,
- * -ERR_LIMIT. */
+ * encoded NUL, slash or backslash, whole %XX only that make UTF-8. A slash at the end is allowed.
+ * -ERR_INVALID, -ERR_LIMIT. */
 NODISCARD int http_check_path(const char *path, struct err *err);
 
 /* @n bytes with %XX taken back, as text of @arena; '+' becomes a space when @is_query. NULL when a

@@ -6,6 +6,7 @@
 #include <jansson.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/err.h"
 #include "http/http.h"
 #include "http/http_json.h"
@@ -23,10 +24,10 @@ static void clean_paths_pass(void **state)
 
 static void tricky_paths_are_refused(void **state)
 {
-    static const char *const bad[] = {"",       "a",         "//",       "/a//b",  "/./a",
-                                      "/a/..",  "/a/../b",   "/%00",     "/a%2fb", "/a%2Fb",
-                                      "/a%5cb", "/a\\b",     "/a b",     "/%4",    "/%zz",
-                                      "/a\x7f", "/\xc3\xa4", "/a%0d%0a", "/a%7f"};
+    static const char *const bad[] = {
+        "",          "a",        "//",     "/a//b", "/./a", "/a/..",  "/a/../b", "/%00",
+        "/a%2fb",    "/a%2Fb",   "/a%5cb", "/a\\b", "/a b", "/%4",    "/%zz",    "/a\x7f",
+        "/\xc3\xa4", "/a%0d%0a", "/a%7f",  "/%ff",  "/%c3", "/%c0%af"};
 
     (void)state;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -113,6 +114,7 @@ static void expect_json(const char *text, int want_rc, const char *want_text)
 static void json_errors_say_where_and_never_what(void **state)
 {
     char deep[80];
+    struct buf real = {0};
 
     (void)state;
     expect_json("", 0, NULL);
@@ -122,10 +124,19 @@ static void json_errors_say_where_and_never_what(void **state)
     expect_json("{\"a\":1,}", -ERR_INVALID, "line 1, column");
     expect_json("{\"password\":\"hunter2\"\n hunter2}", -ERR_INVALID, "line 2");
     expect_json("{\"hunter2\":1,\"hunter2\":2}", -ERR_INVALID, "a name repeats");
-    expect_json("{\"a\":\"\\u0000\"}", -ERR_INVALID, "line 1");
+    expect_json("{\"a\":\"\\u0000\"}", -ERR_INVALID, "column 13: \\u0000 in a string");
+    expect_json("null", -ERR_INVALID, "not a JSON object");
+    expect_json("{\"a\":1e999}", -ERR_INVALID, "line 1, column 10: real number overflow");
+    expect_json("{} {}", -ERR_INVALID, "line 1, column 4: end of file expected");
+    expect_json("{\"a\":\"\xff\"}", -ERR_INVALID, "line 1, column");
     memset(deep, '[', sizeof(deep) - 1);
     deep[sizeof(deep) - 1] = 0;
-    expect_json(deep, -ERR_LIMIT, "nested deeper than 32");
+    expect_json(deep, -ERR_INVALID, "nested deeper than 32: line 1, column 33");
+    deep[1] = '\n';
+    expect_json(deep, -ERR_INVALID, "nested deeper than 32: line 2, column 32");
+    buf_addf(&real, "{\"\xc3\xa4\":%s", deep + 2);
+    expect_json(buf_text(&real), -ERR_INVALID, "line 1, column 37"); /* of characters */
+    buf_done(&real);
 }
 
 int main(void)

@@ -241,7 +241,9 @@ static void strip_docs(json_t *node)
 
 static json_t *normal_form(const char *text)
 {
-    json_t *json = json_loads(text, JSON_DECODE_ANY, NULL);
+    const struct bytes bytes = {(const uint8_t *)text, strlen(text)};
+    json_t *json =
+        text_json_too_deep(bytes) == bytes.n ? json_loads(text, JSON_DECODE_ANY, NULL) : NULL;
 
     strip_docs(json);
     return json;

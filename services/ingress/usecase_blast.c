@@ -67,7 +67,7 @@ static int complete_config(struct ingress *ingress, const char *given, struct ar
     char *text;
 
     if (blast_config_from_json(given, &defaults, &parsed, &err) < 0) {
-        return refuse(why, REFUSED_INVALID, "INVALID_REQUEST", "config: %s", err.text);
+        return refuse(why, REFUSED_INVALID, "INVALID_REQUEST", "%s", err.text);
     }
     json = given != NULL && given[0] != 0 ? json_loads(given, 0, NULL) : json_object();
     filled =

@@ -27,7 +27,6 @@ struct json_t;
 
 enum {
     HTTP_BODY_MAX = 256 * 1024,    /* bytes, unless the route says otherwise */
-    HTTP_JSON_DEPTH_MAX = 32,      /* objects and arrays inside each other */
     HTTP_HEADER_BYTES_MAX = 16384, /* request line and headers */
     HTTP_THREADS_MAX = 2048,
     HTTP_ANSWER_HEADERS_MAX = 16
@@ -79,6 +78,8 @@ struct http_options {
     int64_t upload_deadline_ms; /* for routes whose body_max is over HTTP_BODY_MAX; 0: 600000 */
     int64_t min_rate;           /* bytes of body a second, after the first 5 s; 0: 1024 */
     const char *cors_origin;    /* for Access-Control-Allow-Origin; NULL or "": no CORS */
+    int64_t ws_ping_ms;         /* a ping to a websocket so often; 0: 20000 */
+    int64_t ws_quiet_ms;        /* a websocket unheard for so long is gone; 0: 60000 */
 };
 
 /* Serve. Borrows @app until http_server_stop. Gives *@out. -ERR_SYSTEM: the port is taken. */
@@ -138,11 +139,7 @@ const char *http_reason(int status); /* "Not Found" */
 
 struct http_ws;
 
-enum {
-    HTTP_WS_MESSAGE_MAX = 4096,  /* bytes of a frame or message from the peer */
-    HTTP_WS_PING_MS = 20 * 1000, /* a ping so often */
-    HTTP_WS_QUIET_MS = 60 * 1000 /* a peer unheard for so long is gone */
-};
+enum { HTTP_WS_MESSAGE_MAX = 4096 /* bytes of a frame or message from the peer */ };
 
 struct http_ws_events {
     /* At once, after http_ws_wake, and every @turn_ms (0: never by itself). On the request's
@@ -157,7 +154,8 @@ struct http_ws_events {
 /* Shake hands and run until either side closes; returns then. @ready(@ws) is called before the
  * first turn and @gone(@ws) after the last: between them other threads may say http_ws_wake.
  * Instead of an answer, in the handler. Nothing was answered yet on failure: -ERR_INVALID: no
- * proper upgrade; -ERR_LIMIT: too many are open. */
+ * proper upgrade; -ERR_REFUSED: a browser's page of another origin than cors_origin and this host;
+ * -ERR_LIMIT: too many are open. */
 NODISCARD int http_ws_run(struct http_request *request, const struct http_ws_events *events,
                           void (*ready)(struct http_ws *ws, void *ctx),
                           void (*gone)(struct http_ws *ws, void *ctx), struct err *err);

@@ -76,6 +76,17 @@ struct http_server {
     pthread_t watch;
 };
 
+/* ---- http_early.c: callbacks of civetweb ---- */
+
+enum { HTTP_HEADER_SECONDS = 5 }; /* for request line and headers */
+
+int http_on_error(struct mg_connection *conn, int status, const char *text);
+void http_on_closing(const struct mg_connection *conn);
+void http_note_answer(const struct mg_connection *conn); /* the two above need not */
+
+/* Header lines that civetweb takes for something else. -ERR_INVALID says which. */
+NODISCARD int http_check_lines(const struct mg_request_info *info, struct err *err);
+
 /* ---- http_watch.c ---- */
 
 /* The socket of @request's connection, which stays open while it is active; -1 if not found. */

@@ -9,8 +9,7 @@
 #include "http/http_json.h"
 
 enum {
-    DRAIN_MAX = 1024 * 1024, /* bytes of an unwanted body that are still read */
-    DRAIN_MS = 2000
+    DRAIN_MS = 2000 /* for what is left of a body that nobody wants */
 };
 
 const char *http_method_name(const struct http_request *request)
@@ -143,8 +142,9 @@ static int64_t read_some(struct http_request *request, void *to, size_t n, int64
         return 0;
     }
     request->body_failed = true; /* civetweb waits 5 s for a byte, then gives up like this */
-    return err_set(err, ERR_CLOSED, "the body ended after %lld bytes",
-                   (long long)request->body_read);
+    return err_set(err, ERR_CLOSED, "the body ended after %lld bytes%s",
+                   (long long)request->body_read,
+                   request->framing.is_chunked ? ", or has a malformed chunk there" : "");
 }
 
 int64_t http_read(struct http_request *request, void *to, size_t n, struct err *err)
@@ -202,14 +202,13 @@ int http_json(struct http_request *request, struct json_t **out, struct err *err
 
 void http_request_drain(struct http_request *request)
 {
-    char waste[4096];
-    int64_t most = request->body_read + DRAIN_MAX;
+    char waste[16384];
     int64_t until = clock_mono_ms() + DRAIN_MS;
 
     if (!request->said_continue && http_header(request, "Expect") != NULL) {
         return; /* it waits for a word and will see the answer instead */
     }
-    while (has_body_left(request) && request->body_read < most && clock_mono_ms() < until) {
+    while (has_body_left(request) && clock_mono_ms() < until) {
         if (read_some(request, waste, sizeof(waste), until - clock_mono_ms(), NULL) <= 0) {
             break;
         }

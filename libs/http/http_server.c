@@ -76,7 +76,8 @@ static bool check_request(struct http_request *r, const char *const *prefixes)
     const char *path = r->info->local_uri_raw;
 
     r->family = http_family_find(prefixes, r->server->app->n_families, path);
-    if (http_check_path(path, &err) < 0 || http_check_headers(&r->headers, &r->framing, &err) < 0 ||
+    if (http_check_path(path, &err) < 0 || http_check_lines(r->info, &err) < 0 ||
+        http_check_headers(&r->headers, &r->framing, &err) < 0 ||
         http_parse_query(&r->arena, r->info->query_string, &r->query, &err) < 0) {
         http_fail(r, 400, "INVALID_REQUEST", "%s", err.text);
         return false;
@@ -187,6 +188,7 @@ static int on_begin(struct mg_connection *conn)
     struct http_request r = {.conn = conn, .info = mg_get_request_info(conn)};
     struct log_field fields[] = {LOG_STR("request", r.id), {0}};
 
+    http_note_answer(conn);
     r.server = mg_get_user_data(mg_get_context(conn));
     r.began_us = clock_mono_us();
     take_headers(&r);
@@ -200,26 +202,6 @@ static int on_begin(struct mg_connection *conn)
     log_context(NULL);
     http_request_done(&r);
     return -1; /* handled; and do not read what is left of the body, however much it is */
-}
-
-/* What civetweb itself refuses, before there is a request: no HTTP, headers too large or too slow.
- */
-static int on_error(struct mg_connection *conn, int status, const char *text)
-{
-    struct http_server *server = mg_get_user_data(mg_get_context(conn));
-    struct http_problem problem = {status, "INVALID_REQUEST", http_reason(status), 0};
-    json_t *body = server->app->families[server->app->n_families - 1].render(&problem);
-    char *dump = json_dumps(body, JSON_COMPACT);
-
-    (void)text;
-    (void)mg_printf(
-        conn,
-        "HTTP/1.1 %d %s\r\nConnection: close\r\n"
-        "Content-Type: application/json; charset=utf-8\r\nContent-Length: %zu\r\n\r\n%s",
-        status, http_reason(status), strlen(dump), dump);
-    free(dump);
-    json_decref(body);
-    return 0;
 }
 
 static int on_log(const struct mg_connection *conn, const char *message)
@@ -266,6 +248,8 @@ static void fill_options(struct http_server *server, const struct http_options *
     o->websockets = given->websockets != 0 ? given->websockets : (o->threads + 1) / 2;
     o->deadline_ms = given->deadline_ms != 0 ? given->deadline_ms : 10000;
     o->upload_deadline_ms = given->upload_deadline_ms != 0 ? given->upload_deadline_ms : 600000;
+    o->ws_ping_ms = given->ws_ping_ms != 0 ? given->ws_ping_ms : 20000;
+    o->ws_quiet_ms = given->ws_quiet_ms != 0 ? given->ws_quiet_ms : 60000;
     o->min_rate = given->min_rate != 0 ? given->min_rate : 1024;
     if (given->cors_origin != NULL && given->cors_origin[0] != 0) {
         server->cors_origin = mem_strdup(given->cors_origin);
@@ -277,6 +261,7 @@ static int start_civetweb(struct http_server *server, struct err *err)
     char address[OPTION_TEXT_MAX];
     char threads[OPTION_TEXT_MAX];
     char header_bytes[OPTION_TEXT_MAX];
+    char header_ms[OPTION_TEXT_MAX];
     const char *options[] = {"listening_ports",
                              address,
                              "num_threads",
@@ -284,7 +269,7 @@ static int start_civetweb(struct http_server *server, struct err *err)
                              "max_request_size",
                              header_bytes,
                              "request_timeout_ms",
-                             "5000",
+                             header_ms,
                              "enable_keep_alive",
                              "no",
                              "decode_url",
@@ -298,11 +283,14 @@ static int start_civetweb(struct http_server *server, struct err *err)
                              "connection_queue",
                              "128",
                              NULL};
-    struct mg_callbacks callbacks = {
-        .begin_request = on_begin, .http_error = on_error, .log_message = on_log};
+    struct mg_callbacks callbacks = {.begin_request = on_begin,
+                                     .http_error = http_on_error,
+                                     .connection_close = http_on_closing,
+                                     .log_message = on_log};
 
     (void)snprintf(address, sizeof(address), "%s:%d", server->options.bind, server->options.port);
     (void)snprintf(threads, sizeof(threads), "%u", server->options.threads);
+    (void)snprintf(header_ms, sizeof(header_ms), "%d", HTTP_HEADER_SECONDS * 1000);
     (void)snprintf(header_bytes, sizeof(header_bytes), "%d", HTTP_HEADER_BYTES_MAX);
     (void)mg_init_library(MG_FEATURES_DEFAULT);
     server->mg = mg_start(&callbacks, server, options);

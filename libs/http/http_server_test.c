@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -14,6 +15,8 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "http/http.h"
+
+enum { LARGE = 8 << 20 }; /* bytes */
 
 /* ---- an application ---- */
 
@@ -180,7 +183,14 @@ static int dial(void)
 
 static void say(int fd, const char *text)
 {
-    assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+    size_t n = strlen(text);
+
+    for (size_t sent = 0; sent < n;) {
+        ssize_t now = send(fd, text + sent, n - sent, MSG_NOSIGNAL);
+
+        assert_true(now > 0);
+        sent += (size_t)now;
+    }
 }
 
 /* All until the server closes. Free it. */
@@ -275,6 +285,52 @@ static void smuggling_is_refused(void **state)
     expect(ask("GET /api/../silence HTTP/1.1\r\nHost: h\r\n\r\n"), "HTTP/1.1 400", "dot segment");
 }
 
+/* What civetweb answers itself, or takes for something else, gets a word that says what is wrong.
+ */
+static void what_is_hardly_a_request_is_refused_with_a_reason(void **state)
+{
+    static const struct {
+        const char *request;
+        const char *status;
+        const char *reason;
+    } rows[] = {
+        {"\x16\x03\x01\x02 a TLS hello\r\n\r\n", "400", "control character"},
+        {"FETCH /api/echo/x HTTP/1.1\r\nHost: h\r\n\r\n", "400", "request line"},
+        {"GET /api/echo/x HTTP/2\r\nHost: h\r\n\r\n", "505", "only HTTP/1.0"},
+        {"GET /api/echo/x\r\n\r\n", "400", "request line"},
+        {"GET http://h/api/echo/x HTTP/1.1\r\nHost: h\r\n\r\n", "400", "must be a path"},
+        {"OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n", "400", "must be a path"},
+        {"GET /api/echo/\xff HTTP/1.1\r\nHost: h\r\n\r\n", "400", "malformed"},
+        {"GET /api/echo/%ff HTTP/1.1\r\nHost: h\r\n\r\n", "400", "not UTF-8"},
+        {"GET /api/echo/x?q=%zz HTTP/1.1\r\nHost: h\r\n\r\n", "400", "query parameter 1 has a bad"},
+        {"GET /api/echo/x HTTP/1.1\r\nHost: h\r\nrubbish\r\n\r\n", "400", "header line"},
+        {"GET /api/echo/x HTTP/1.1\r\nHost: h\r\nA: b\r\n c\r\n\r\n", "400", "after header 2 is f"},
+        {"GET /api/echo/x HTTP/1.1\r\nHost: h\r\n: b\r\n\r\n", "400", "after header 1 is f"},
+        {"GET /api/echo/x HTTP/1.1\nHost: h\n b\n\n", "400", "after header 1 is f"},
+        {"POST /api/json HTTP/1.1\r\nHost: h\r\nContent-Length : 2\r\n\r\n{}", "400",
+         "header 2 has a blank before its colon"},
+        {"POST /api/json HTTP/1.1\r\nHost: h\r\nContent-Length: -2\r\n\r\n{}", "400",
+         "not a number"},
+        {"POST /api/json HTTP/1.1\r\nHost: h\r\nContent-Length:\r\n\r\n{}", "400", "not a number"},
+        {"POST /api/json HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip\r\n\r\n", "400",
+         "malformed"},
+        {"POST /api/json HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n",
+         "400", "ended after 0 bytes, or has a malformed chunk"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char status[16];
+
+        (void)snprintf(status, sizeof(status), "HTTP/1.1 %s ", rows[i].status);
+        expect(ask(rows[i].request), status, rows[i].reason);
+    }
+    /* lines that end in LF alone, empty values and leading blanks are fine */
+    expect(ask("GET /api/echo/x HTTP/1.1\nHost: h\nA: b\n\n"), "HTTP/1.1 200", "\"x\"");
+    expect(ask("GET /api/echo/x HTTP/1.1\r\nHost:h\r\nA:\r\nB: \r\nC:   c\r\n\r\n"), "HTTP/1.1 200",
+           "\"x\"");
+}
+
 static void bodies_have_limits(void **state)
 {
     struct buf text = {0};
@@ -294,6 +350,11 @@ static void bodies_have_limits(void **state)
     memset(buf_room(&text, 500000), 'x', 500000);
     buf_used(&text, 500000);
     expect(ask(buf_text(&text)), "HTTP/1.1 200", "{\"bytes\":500000}");
+    buf_clear(&text); /* who sends all of it before it reads gets the answer too */
+    buf_addf(&text, "POST /api/json HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n", LARGE);
+    memset(buf_room(&text, LARGE), 'x', LARGE);
+    buf_used(&text, LARGE);
+    expect(ask(buf_text(&text)), "HTTP/1.1 413", "at most 262144");
     buf_done(&text);
 }
 
@@ -394,6 +455,120 @@ static void oversized_frames_end_a_websocket(void **state)
     buf_done(&all);
 }
 
+/* Frames that break the protocol, and the code of the close frame that answers each. */
+static void bad_frames_end_a_websocket(void **state)
+{
+    static const struct {
+        const char *bytes;
+        size_t n;
+        unsigned code;
+    } rows[] = {
+        {"\x81\x01x", 3, 1002},                 /* not masked */
+        {"\xc1\x81\0\0\0\0x", 7, 1002},         /* a reserved bit */
+        {"\x83\x81\0\0\0\0x", 7, 1002},         /* an opcode that is none */
+        {"\x80\x81\0\0\0\0x", 7, 1002},         /* goes on with nothing */
+        {"\x09\x81\0\0\0\0x", 7, 1002},         /* a ping in parts */
+        {"\x89\xfe\x00\x7e\0\0\0\0x", 9, 1002}, /* a ping of 126 bytes */
+        {"\x81\xfe\x00\x01\0\0\0\0x", 9, 1002}, /* a length that needs fewer bytes */
+        {"\x81\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0", 14, 1002},
+        {"\x81\x82\0\0\0\0\xff\xfe", 8, 1007}, /* text that is not UTF-8 */
+        {"GET / HTTP/1.1\r\n\r\n", 18, 1002},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        int fd = dial();
+        struct buf all = {0};
+        char *rest;
+
+        say(fd, UPGRADE);
+        hear_until(fd, &all, "{\"type\":\"turn\"}");
+        assert_int_equal(send(fd, rows[i].bytes, rows[i].n, MSG_NOSIGNAL), rows[i].n);
+        rest = hear(fd);
+        assert_int_equal((uint8_t)rest[0], 0x88);
+        assert_int_equal((uint8_t)rest[1], 2);
+        assert_int_equal((uint8_t)rest[2] << 8 | (uint8_t)rest[3], rows[i].code);
+        free(rest);
+        buf_done(&all);
+    }
+}
+
+/* What the upgrade gets that a page of @origin asks for (NULL: no page). */
+static void expect_upgrade(const char *origin, const char *want)
+{
+    struct buf text = {0};
+    struct buf all = {0};
+    int fd = dial();
+
+    buf_add(&text, UPGRADE, strlen(UPGRADE) - 2);
+    if (origin != NULL) {
+        buf_addf(&text, "Origin: %s\r\n", origin);
+    }
+    buf_add_str(&text, "\r\n");
+    say(fd, buf_text(&text));
+    hear_until(fd, &all, want);
+    (void)close(fd);
+    buf_done(&text);
+    buf_done(&all);
+}
+
+static void pages_of_other_origins_get_no_websocket(void **state)
+{
+    static const struct {
+        const char *cors;
+        const char *welcome[4];
+        const char *others[4];
+    } rows[] = {
+        {"*", {"https://evil.example", "null"}, {NULL}},
+        {"https://ui.example",
+         {"https://ui.example", "https://UI.example", "https://h", "http://h"},
+         {"https://evil.example", "https://ui.example.evil", "null", "h"}},
+        {"", {"https://h"}, {"https://ui.example", "*"}},
+    };
+    struct http_server *usual = server;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct http_options options = {.threads = 16, .cors_origin = rows[i].cors};
+
+        assert_int_equal(http_server_start(&options, &app, &server, NULL), 0);
+        expect_upgrade(NULL, " 101 ");
+        for (size_t k = 0; k < 4 && rows[i].welcome[k] != NULL; k++) {
+            expect_upgrade(rows[i].welcome[k], " 101 ");
+        }
+        for (size_t k = 0; k < 4 && rows[i].others[k] != NULL; k++) {
+            expect_upgrade(rows[i].others[k], "Pages of this origin may not");
+        }
+        (void)http_server_stop(&server, 5000);
+    }
+    server = usual;
+}
+
+static void websockets_are_pinged_and_the_silent_ones_end(void **state)
+{
+    const struct http_options options = {.threads = 2, .ws_ping_ms = 30, .ws_quiet_ms = 600};
+    struct http_server *usual = server;
+    struct buf all = {0};
+    size_t pings = 0;
+    char *bytes;
+    int fd;
+
+    (void)state;
+    assert_int_equal(http_server_start(&options, &app, &server, NULL), 0);
+    fd = dial();
+    say(fd, UPGRADE);
+    hear_until(fd, &all, "{\"type\":\"turn\"}");
+    bytes = hear(fd); /* nothing is said any more: the server ends it, by itself */
+    while ((uint8_t)bytes[2 * pings] == 0x89 && bytes[2 * pings + 1] == 0) {
+        pings++;
+    }
+    assert_in_range(pings, 2, 600 / 30 + 1);
+    assert_int_equal(http_server_stop(&server, 5000), 0);
+    free(bytes);
+    buf_done(&all);
+    server = usual;
+}
+
 static void websockets_are_counted(void **state)
 {
     struct buf all = {0};
@@ -461,11 +636,15 @@ int main(void)
         cmocka_unit_test(failures_wear_the_family_of_the_path),
         cmocka_unit_test(preflights_need_no_credential),
         cmocka_unit_test(smuggling_is_refused),
+        cmocka_unit_test(what_is_hardly_a_request_is_refused_with_a_reason),
         cmocka_unit_test(bodies_have_limits),
         cmocka_unit_test(slow_bodies_are_cut),
         cmocka_unit_test(waiting_clients_are_told_to_go_on),
         cmocka_unit_test(websockets_talk_both_ways),
         cmocka_unit_test(oversized_frames_end_a_websocket),
+        cmocka_unit_test(bad_frames_end_a_websocket),
+        cmocka_unit_test(pages_of_other_origins_get_no_websocket),
+        cmocka_unit_test(websockets_are_pinged_and_the_silent_ones_end),
         cmocka_unit_test(websockets_are_counted),
         cmocka_unit_test(plain_requests_get_no_websocket),
         cmocka_unit_test(stopping_closes_websockets),

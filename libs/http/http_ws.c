@@ -23,6 +23,7 @@ enum {
     CLOSE_MS = 2000,         /* for the peer's own close frame */
     KEY_TEXT = 24,           /* base64 of 16 bytes */
     GOING_AWAY = 1001,
+    PROTOCOL_ERROR = 1002,
     TOO_SLOW = 1008
 };
 
@@ -80,6 +81,22 @@ static int check_upgrade(const struct http_request *request, struct err *err)
         return err_set(err, ERR_INVALID, "WebSocket version 13 is wanted here");
     }
     return 0;
+}
+
+/* Browsers say whose page it is that wants a websocket, and hold it to nothing: that is up to us.
+ * Others send no Origin. */
+static int check_origin(const struct http_request *request, struct err *err)
+{
+    const char *origin = http_header(request, "Origin");
+    const char *allowed = request->server->cors_origin;
+    const char *host = origin != NULL ? strstr(origin, "://") : NULL;
+
+    if (origin == NULL || (allowed != NULL && strcmp(allowed, "*") == 0) ||
+        (allowed != NULL && strcasecmp(allowed, origin) == 0) ||
+        (host != NULL && strcasecmp(host + 3, http_header(request, "Host")) == 0)) {
+        return 0;
+    }
+    return err_set(err, ERR_REFUSED, "Pages of this origin may not open a WebSocket here");
 }
 
 static void shake_hands(struct http_request *request)
@@ -179,7 +196,7 @@ static void ping_if_due(struct http_ws *ws, int64_t now_ms)
     const struct wslay_event_msg ping = {WSLAY_PING, NULL, 0};
 
     if (now_ms >= ws->ping_ms && !ws->is_closing) {
-        ws->ping_ms = now_ms + HTTP_WS_PING_MS;
+        ws->ping_ms = now_ms + ws->request->server->options.ws_ping_ms;
         (void)wslay_event_queue_msg(ws->wslay, &ping);
     }
 }
@@ -206,12 +223,18 @@ static void turn_if_due(struct http_ws *ws, int64_t now_ms, bool was_woken)
     }
 }
 
+/* When a peer that says nothing any more counts as gone. */
+static int64_t gone_at_ms(const struct http_ws *ws)
+{
+    return ws->heard_ms + ws->request->server->options.ws_quiet_ms;
+}
+
 /* Wait for the socket, a wake or the next due time. True when woken. */
 static bool wait_for_work(struct http_ws *ws, int64_t now_ms)
 {
     struct pollfd fds[2] = {{ws->fd, 0, 0}, {ws->wake_fd, POLLIN, 0}};
-    int64_t due = ws->ping_ms < ws->heard_ms + HTTP_WS_QUIET_MS ? ws->ping_ms
-                                                                : ws->heard_ms + HTTP_WS_QUIET_MS;
+    int64_t quiet_at_ms = gone_at_ms(ws);
+    int64_t due = ws->ping_ms < quiet_at_ms ? ws->ping_ms : quiet_at_ms;
     uint64_t count;
 
     if (ws->is_closing && ws->close_by_ms < due) {
@@ -235,9 +258,21 @@ static bool wait_for_work(struct http_ws *ws, int64_t now_ms)
 
 static bool is_over(const struct http_ws *ws, int64_t now_ms)
 {
-    return ws->is_broken || now_ms > ws->heard_ms + HTTP_WS_QUIET_MS ||
+    return ws->is_broken || now_ms > gone_at_ms(ws) ||
            (ws->is_closing && now_ms >= ws->close_by_ms) ||
            (!wslay_event_want_read(ws->wslay) && !wslay_event_want_write(ws->wslay));
+}
+
+/* A frame that wslay cannot even read. It has queued a close frame without a code, which says less
+ * than ours; it never sends, so unless something else is half out ours may go. */
+static void complain(struct http_ws *ws)
+{
+    static const uint8_t frame[] = {0x88, 2, PROTOCOL_ERROR >> 8, PROTOCOL_ERROR & 0xff};
+
+    if (!ws->is_broken && !wslay_event_get_close_sent(ws->wslay) &&
+        wslay_event_get_queued_msg_count(ws->wslay) <= 1) {
+        (void)send(ws->fd, frame, sizeof(frame), MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
 }
 
 static void run(struct http_ws *ws)
@@ -246,7 +281,7 @@ static void run(struct http_ws *ws)
     bool was_woken = true;
 
     ws->heard_ms = now_ms;
-    ws->ping_ms = now_ms + HTTP_WS_PING_MS;
+    ws->ping_ms = now_ms + ws->request->server->options.ws_ping_ms;
     while (!is_over(ws, now_ms)) {
         if (atomic_load(&ws->is_ending)) {
             http_ws_close(ws, GOING_AWAY);
@@ -268,7 +303,11 @@ static void run(struct http_ws *ws)
             break;
         }
         was_woken = wait_for_work(ws, now_ms);
-        if (ws->is_broken || wslay_event_recv(ws->wslay) != 0) {
+        if (ws->is_broken) {
+            break;
+        }
+        if (wslay_event_recv(ws->wslay) != 0) {
+            complain(ws);
             break;
         }
         now_ms = clock_mono_ms();
@@ -311,6 +350,9 @@ int http_ws_run(struct http_request *request, const struct http_ws_events *event
     struct http_ws ws = {.request = request, .events = events, .wake_fd = -1};
     int rc = check_upgrade(request, err);
 
+    if (rc == 0) {
+        rc = check_origin(request, err);
+    }
     if (rc < 0) {
         return rc;
     }

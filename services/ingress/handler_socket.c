@@ -222,6 +222,8 @@ void on_f4_socket(struct http_request *request, void *ctx)
     }
     socket.uuid = row.uuid;
     if (http_ws_run(request, &events, on_ready, on_gone, &err) < 0) {
-        http_fail(request, err.code == -ERR_INVALID ? 400 : 503, "INVALID_REQUEST", "%s", err.text);
+        int status = err.code == -ERR_INVALID ? 400 : err.code == -ERR_REFUSED ? 403 : 503;
+
+        http_fail(request, status, "INVALID_REQUEST", "%s", err.text);
     }
 }

@@ -193,6 +193,29 @@ static int read_rows(struct http_request *request, struct csv_creation *in, stru
     return rc;
 }
 
+/* A file without a single good row: why there is nobody to send to. */
+static int check_rows(const struct csv_creation *in, struct refusal *why)
+{
+    const json_t *first = json_array_get(in->bad, 0);
+
+    if (in->making->upload.total > 0) {
+        return 0;
+    }
+    if (!in->has_header) {
+        return refuse(why, REFUSED_INVALID, "INVALID_REQUEST",
+                      "There are no recipients: the file is empty, not even a header row is there");
+    }
+    if (first == NULL) {
+        return refuse(why, REFUSED_INVALID, "INVALID_REQUEST",
+                      "There are no recipients: no row follows the header row");
+    }
+    return refuse(why, REFUSED_INVALID, "INVALID_REQUEST",
+                  "There are no recipients: %lld rows were skipped, the first of them on line "
+                  "%" JSON_INTEGER_FORMAT ": %s",
+                  (long long)in->bad_rows, json_integer_value(json_object_get(first, "line")),
+                  json_string_value(json_object_get(first, "message")));
+}
+
 /* false: answered. */
 static bool take_query(struct http_request *request, struct blast_draft *draft, bool *skip)
 {
@@ -249,6 +272,9 @@ static void create_from_csv(struct http_request *request, struct ingress *ingres
     rc = usecase_blast_open(making, ingress, actor_of(request), &draft, http_arena(request), &why);
     if (rc == 0) {
         rc = read_rows(request, &in, &err);
+    }
+    if (rc == 0) {
+        rc = check_rows(&in, &why);
     }
     if (rc == 0) {
         rc = usecase_blast_create(making, http_arena(request), &blast, &why);

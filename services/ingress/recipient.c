@@ -214,6 +214,7 @@ int recipient_header(const struct csv_row *row, struct arena *arena, struct reci
                      struct err *err)
 {
     struct recipient_columns columns = {.n = row->n, .phone = -1, .name = -1, .template = -1};
+    size_t variables = 0;
 
     if (row->problem != NULL) {
         return err_set(err, ERR_INVALID, "the header row: %s", row->problem);
@@ -224,6 +225,13 @@ int recipient_header(const struct csv_row *row, struct arena *arena, struct reci
         if (rc < 0) {
             return err_wrap(err, rc, "the header row");
         }
+    }
+    for (size_t i = 0; i < row->n; i++) {
+        variables += columns.names[i] != NULL ? 1 : 0;
+    }
+    if (variables > RECIPIENT_VARIABLES_MAX) {
+        return err_set(err, ERR_INVALID, "the header row names %zu variables, at most %d are taken",
+                       variables, RECIPIENT_VARIABLES_MAX);
     }
     if (columns.phone < 0) {
         return err_set(err, ERR_INVALID,

@@ -35,7 +35,7 @@ struct recipient_columns {
     const char *names[CSV_CELLS_MAX]; /* NULL for those three */
 };
 
-/* -ERR_INVALID: no phone column, a name twice, or one that is no name of a variable. */
+/* -ERR_INVALID: no phone column, a name twice, one that is no name of a variable, or too many. */
 NODISCARD int recipient_header(const struct csv_row *row, struct arena *arena,
                                struct recipient_columns *out, struct err *err);
 

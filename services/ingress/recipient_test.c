@@ -113,6 +113,24 @@ static void headers_are_checked(void **state)
     arena_done(&arena);
 }
 
+static void a_header_has_as_many_variables_as_a_json_object(void **state)
+{
+    struct csv_row row = {.line = 1, .n = RECIPIENT_VARIABLES_MAX + 1, .cells = {"phone"}};
+    struct recipient_columns columns;
+    struct arena arena = {0};
+    struct err err = {0};
+
+    (void)state;
+    for (size_t i = 1; i < CSV_CELLS_MAX; i++) {
+        row.cells[i] = arena_printf(&arena, "v%zu", i);
+    }
+    assert_int_equal(header_of(&row, &columns, &arena, &err), 0);
+    row.n++;
+    assert_int_equal(header_of(&row, &columns, &arena, &err), -ERR_INVALID);
+    assert_string_equal(err.text, "the header row names 51 variables, at most 50 are taken");
+    arena_done(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -120,6 +138,7 @@ int main(void)
         cmocka_unit_test(bad_objects_say_what_is_wrong),
         cmocka_unit_test(rows_become_recipients),
         cmocka_unit_test(headers_are_checked),
+        cmocka_unit_test(a_header_has_as_many_variables_as_a_json_object),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

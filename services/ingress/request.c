@@ -8,7 +8,7 @@
 #include "base/err.h"
 #include "base/text.h"
 
-enum { URL_MAX = 2048 };
+enum { URL_MAX = 2048, INT64_DIGITS = 18 /* that always fit */ };
 
 size_t request_characters(const char *text)
 {
@@ -130,7 +130,11 @@ int request_number(const struct request_number *rule, const char *text, int64_t 
 {
     int64_t value = rule->fallback;
 
-    if (text != NULL && text[0] != 0 && !text_to_int(text, rule->lowest, INT64_MAX, &value)) {
+    if (text != NULL && text[strspn(text, "0123456789")] == 0 &&
+        strlen(text + strspn(text, "0")) > INT64_DIGITS) {
+        value = rule->cap; /* perhaps larger than any number of ours */
+    } else if (text != NULL && text[0] != 0 &&
+               !text_to_int(text, rule->lowest, INT64_MAX, &value)) {
         return err_set(err, ERR_INVALID, "%s must be a whole number from %lld", rule->name,
                        (long long)rule->lowest);
     }

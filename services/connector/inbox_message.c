@@ -69,6 +69,10 @@ static bool offer_keys(struct letter *letter, struct wa_retry *retry)
         return false;
     }
     retry->has_keys = verdict == SIGSTORE_OK;
+    if (retry->has_keys && retry->keys.prekey_id % RECORDS_PREKEYS_SLACK == 0) {
+        records_drop_prekeys(letter->turn, letter->account,
+                             sigstore_prekey_id_after(retry->keys.prekey_id, 1));
+    }
     retry->device_identity = (struct bytes){device->device_identity, device->device_identity_n};
     return true;
 }

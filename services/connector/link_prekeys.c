@@ -85,16 +85,6 @@ void link_prekeys_want(struct link *link, int64_t at_server)
     loop_work(connector->loop, make, on_made, making);
 }
 
-/* One-time keys from long ago, that nobody will use any more. */
-static void drop_old(struct turn *turn, const struct account *account, uint32_t next)
-{
-    struct turn_rows *rows = turn_row(turn, TURN_PREKEYS_GONE, account->partition);
-
-    pg_array_uuid(rows->column[0], account->state.uuid);
-    pg_array_int(rows->column[1], next);
-    pg_array_int(rows->column[2], RECORDS_PREKEYS_MAX);
-}
-
 void link_prekeys_stage(struct turn *turn, struct link *link)
 {
     struct account *account = link->account;
@@ -119,7 +109,7 @@ void link_prekeys_stage(struct turn *turn, struct link *link)
         sigstore_prekeys_add(account->signal, link->prekeys, link->n_prekeys) == SIGSTORE_OK;
     if (link->prekeys_kept) {
         crash_point("connector", "before.prekeys");
-        drop_old(turn, account, sigstore_prekey_id_after(first, link->n_prekeys));
+        records_drop_prekeys(turn, account, sigstore_prekey_id_after(first, link->n_prekeys));
     }
 }
 

@@ -266,6 +266,15 @@ void records_stage(struct turn *turn, struct account *account)
     }
 }
 
+void records_drop_prekeys(struct turn *turn, const struct account *account, uint32_t next)
+{
+    struct turn_rows *rows = turn_row(turn, TURN_PREKEYS_GONE, account->partition);
+
+    pg_array_uuid(rows->column[0], account->state.uuid);
+    pg_array_int(rows->column[1], next);
+    pg_array_int(rows->column[2], RECORDS_PREKEYS_MAX);
+}
+
 void records_committed(struct account *account)
 {
     if (account->signal != NULL && sigstore_is_begun(account->signal)) {

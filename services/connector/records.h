@@ -15,7 +15,8 @@ struct account;
 struct turn;
 
 enum {
-    RECORDS_PREKEYS_MAX = 2000 /* one-time keys that are kept; older ones go, used or not */
+    RECORDS_PREKEYS_MAX = 2000, /* one-time keys that are kept; older ones go, used or not */
+    RECORDS_PREKEYS_SLACK = 64  /* ... where they are made one by one, every so many */
 };
 
 /* Says "not now" for every record that is not cached. */
@@ -57,6 +58,9 @@ void records_begin(struct turn *turn, struct account *account);
 /* The turn ends: stage what changed as rows. */
 void records_stage(struct turn *turn, struct account *account);
 void records_committed(struct account *account);
+
+/* One-time keys up to that before @next were made in this turn: those from long ago go. */
+void records_drop_prekeys(struct turn *turn, const struct account *account, uint32_t next);
 void records_failed(struct account *account);
 
 #endif

@@ -180,6 +180,10 @@ class Sandbox:
         """Its phone sends retry receipt `count` for a message of a companion."""
         self.call("POST", f"/admin/phones/{number}/messages/{message}/ask", {"count": count})
 
+    def lose_keys(self, session: "Session") -> None:
+        """The server has no one-time key of the session's device left, and tells it."""
+        self.call("DELETE", f"/admin/phones/{session.number}/devices/{session.companion()['device']}/prekeys")
+
     def show(self, number: str) -> dict:
         return self.call("GET", f"/admin/phones/{number}")
 
@@ -254,6 +258,20 @@ class Session:
                    "blast_id": None, "blast_index": None, "campaign_id": None} | more  # fmt: skip
         self.kit.command("wa.message.cmd.v1", self.uuid, message_id, "send", payload, command_id)
         return message_id
+
+    def received(self) -> list[str]:
+        """Texts that came in, as events tell them."""
+        return [e["received"]["text"] for e in self.kit.messages.poll() if e["received"] and e["session_uuid"] == self.uuid]
+
+    def quiet(self, seconds: float = 20) -> None:
+        """The server has nothing left for it."""
+        wait_until(lambda: self.companion()["queued"] == 0, seconds, f"every stanza for {self.key} to be acked")
+
+    def told(self, *texts: str, seconds: float = 30) -> None:
+        """These have come in, each once, and nothing else has."""
+        wait_until(lambda: set(texts) <= set(self.received()), seconds, f"{texts[:5]} to come in")
+        self.quiet(seconds)
+        assert sorted(self.received()) == sorted(texts), self.received()
 
     def companion(self) -> dict:
         """What the sandbox knows of the connected device."""

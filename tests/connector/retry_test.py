@@ -24,13 +24,6 @@ class Retry(kit.Case):
         entries = self.kit.sandbox.ledger(number=number, id=self.wire_id(message))
         return [(entry["device"], entry["decrypted"], entry["failed"]) for entry in entries]
 
-    def quiet(self, session) -> None:
-        """Everything that the server had for the session has been acked."""
-        wait_until(lambda: session.companion()["queued"] == 0, 20, "every stanza to be acked")
-
-    def received(self, session) -> list[str]:
-        return [e["received"]["text"] for e in self.kit.messages.poll() if e["received"] and e["session_uuid"] == session.uuid]
-
     # ---- they ask us ----
 
     def test_a_device_that_cannot_read_gets_it_again_and_no_other_does(self):
@@ -44,10 +37,10 @@ class Retry(kit.Case):
         self.settled(message, 2)
         self.assertEqual(self.seen(message, friend), [(0, 1, 2)])
         self.assertEqual(self.kit.metric("kentongan_messages_resent_total"), before + 2)
-        wait_until(lambda: self.received(other), 20, "the companion's copy")
-        self.quiet(session)
-        self.quiet(other)
-        self.assertEqual(self.received(other), ["third time lucky"])
+        wait_until(lambda: other.received(), 20, "the companion's copy")
+        session.quiet()
+        other.quiet()
+        self.assertEqual(other.received(), ["third time lucky"])
         self.kit.message_reaches(session.send(friend, "and on it goes"), "Read")
         self.assertEqual(self.kit.sandbox.show(friend)["bundles"], 1)  # keys came along the second time
 
@@ -70,7 +63,7 @@ class Retry(kit.Case):
         before = self.kit.metric("kentongan_messages_resent_total")
         for count in (6, 7, 3):
             self.kit.sandbox.ask(friend, self.wire_id(message), count)
-        self.quiet(session)
+        session.quiet()
         self.assertEqual(self.kit.metric("kentongan_messages_resent_total"), before)
         self.settled(message, 5)
         self.assertEqual(self.kit.message_kinds(message), ["Queued", "Dispatched", "Sent"])
@@ -85,7 +78,7 @@ class Retry(kit.Case):
         with self.kit.frozen():
             for _ in range(20):
                 self.kit.sandbox.ask(friend, wire_id, 1)
-        self.quiet(session)
+        session.quiet()
         self.settled(message, 1)
         self.assertEqual(self.seen(message, friend), [(0, 1, 1)])
         self.kit.message_reaches(session.send(friend, "no harm done"), "Read")
@@ -98,7 +91,7 @@ class Retry(kit.Case):
         message = session.send(friend, "not for you")
         self.kit.message_reaches(message, "Read")
         self.kit.sandbox.ask(stranger, self.wire_id(message), 1)
-        self.quiet(session)
+        session.quiet()
         self.assertEqual(self.retries(message), [])
         self.assertEqual(self.seen(message, stranger), [])
 
@@ -129,7 +122,7 @@ class Retry(kit.Case):
         session.command("disconnect", origin="f1")
         session.reach("DISCONNECTED")
         session.connect().reach("CONNECTED")  # nothing is written again: the sandbox would call that unasked
-        self.quiet(session)
+        session.quiet()
         self.assertEqual(self.seen(message, friend), [(0, 1, 1)])
 
     def test_a_crash_before_the_answer_is_kept_loses_nothing(self):
@@ -149,7 +142,7 @@ class Retry(kit.Case):
         session = self.kit.session("hans").link("491520000071")
         friend = self.kit.sandbox.phone("491520000072", **READS)
         self.kit.message_reaches(session.send(friend, "hello"), "Read")
-        self.quiet(session)
+        session.quiet()
         self.kit.crash_at("before.ack")
         session.reach("CONNECTED")
         self.kit.sandbox.behave(friend, fail=1)
@@ -163,12 +156,6 @@ class Retry(kit.Case):
 
     def undecryptable(self) -> float:
         return self.kit.metric("kentongan_messages_undecryptable_total")
-
-    def told(self, session, friend: str, *texts: str) -> None:
-        """The texts of `friend` have come in, each once, and nothing else has; its phone knows."""
-        wait_until(lambda: set(texts) <= set(self.received(session)), 30, f"{texts} to come in")
-        self.quiet(session)
-        self.assertEqual(sorted(self.received(session)), sorted(texts))
 
     def without(self, session, kind: int, keys: str) -> None:
         """The connector loses Signal records of a session."""
@@ -188,7 +175,7 @@ class Retry(kit.Case):
             self.kit.sandbox.behave(friend, damage=damage)
             texts.append(f"damaged at first, {asked}")
             written = self.kit.sandbox.write(friend, session.number, texts[-1])
-            self.told(session, friend, *texts)
+            session.told(*texts)
             self.assertEqual(self.undecryptable(), before + damage)
             self.assertEqual(self.kit.sandbox.call("GET", f"/admin/phones/{friend}/messages/{written}")["delivered"], 2)
             self.kit.message_reaches(session.send(friend, "I hear you"), "Read")
@@ -200,10 +187,10 @@ class Retry(kit.Case):
         self.kit.sandbox.write(friend, session.number, "never readable")
         wait_until(lambda: self.undecryptable() == before + 5, 30, "five requests")
         wait_until(lambda: self.kit.sandbox.show(friend)["behaviour"]["damage"] == 100 - 6, 30, "the last answer")
-        self.quiet(session)
+        session.quiet()
         self.kit.sandbox.behave(friend, damage=0)
         self.kit.sandbox.write(friend, session.number, "readable")
-        self.told(session, friend, "readable")
+        session.told("readable")
         self.assertEqual(self.undecryptable(), before + 5)
 
     def test_a_session_that_we_lost_is_begun_anew(self):
@@ -211,12 +198,12 @@ class Retry(kit.Case):
         friend = self.kit.sandbox.phone("491520000122", **READS)
         self.kit.message_reaches(session.send(friend, "hello"), "Read")
         self.kit.sandbox.write(friend, session.number, "one")
-        self.told(session, friend, "one")
+        session.told("one")
         self.without(session, 4, self.kit.sandbox.show(friend)["lid"] + "%")
         bundles = session.companion()["prekeys"]
         before = self.undecryptable()
         self.kit.sandbox.write(friend, session.number, "two")
-        self.told(session, friend, "one", "two")
+        session.told("one", "two")
         self.assertEqual(self.undecryptable(), before + 1)
         self.assertEqual(session.companion()["prekeys"], bundles)  # the keys came with the receipt
         self.kit.message_reaches(session.send(friend, "and on it goes"), "Read")
@@ -227,37 +214,37 @@ class Retry(kit.Case):
         self.without(session, 3, "%")  # all one-time keys: whatever the server hands out is of no use
         before = self.undecryptable()
         self.kit.sandbox.write(friend, session.number, "one")
-        self.told(session, friend, "one")
+        session.told("one")
         self.assertEqual(self.undecryptable(), before + 2)
         self.kit.message_reaches(session.send(friend, "and on it goes"), "Read")
 
     def test_a_crash_while_asking_loses_nothing(self):
         session = self.kit.session("mona").link("491520000141")
         friend = self.kit.sandbox.phone("491520000142", **READS)
-        self.quiet(session)
+        session.quiet()
         self.kit.crash_at("before.ack")  # decided, not said
         session.reach("CONNECTED")
         self.kit.sandbox.behave(friend, damage=1)
         self.kit.sandbox.write(friend, session.number, "one")
         self.kit.wait_for_crash()
-        self.assertEqual(self.received(session), [])
+        self.assertEqual(session.received(), [])
         self.kit.start_connector(1)
-        self.told(session, friend, "one")
+        session.told("one")
 
     def test_a_crash_while_making_keys_for_it_loses_nothing(self):
         session = self.kit.session("nina").link("491520000151")
         friend = self.kit.sandbox.phone("491520000152", **READS)
         self.kit.message_reaches(session.send(friend, "hello"), "Read")
         self.kit.sandbox.write(friend, session.number, "one")
-        self.told(session, friend, "one")
+        session.told("one")
         self.without(session, 4, self.kit.sandbox.show(friend)["lid"] + "%")
-        self.quiet(session)
+        session.quiet()
         with self.kit.locked("signal_record") as somebody_waits:
             self.kit.sandbox.write(friend, session.number, "two")
             wait_until(somebody_waits, 30, "the new key to be on its way into the table")
             self.kit.stack.ctl("kill", "connector-1")
         self.kit.start_connector(1)
-        self.told(session, friend, "one", "two")
+        session.told("one", "two")
         self.kit.message_reaches(session.send(friend, "and on it goes"), "Read")
 
 

@@ -57,6 +57,7 @@ static void link_free(struct link **link)
     account->link = NULL;
     loop_timer_stop(&gone->timer);
     loop_timer_stop(&gone->unlink_timer);
+    loop_timer_stop(&gone->overflow);
     wa_client_free(&gone->client);
     ws_close(&gone->ws, WS_CODE_NORMAL);
     credentials_free(&gone->fresh);
@@ -299,8 +300,8 @@ void link_unmute(struct account *account)
 {
     struct link *link = account->link;
 
-    if (link == NULL || !link->is_muted) {
-        return;
+    if (link == NULL || !link->is_muted || loop_timer_is_running(&link->overflow)) {
+        return; /* with a frame missing the server could open none that comes after it */
     }
     link->is_muted = false;
     ws_resume(link->ws);

@@ -53,8 +53,9 @@ struct link {
     bool is_muted;             /* the partition may be gone: nothing in or out */
     struct link_held *held;
     size_t n_held;
-    bool drops_credentials; /* they go when the connection has */
-    bool is_only_unlinking; /* it was opened for that: nothing is observed */
+    struct loop_timer overflow; /* runs: more was sealed than is held, so it is about to end */
+    bool drops_credentials;     /* they go when the connection has */
+    bool is_only_unlinking;     /* it was opened for that: nothing is observed */
     enum link_unlinking unlinking;
     struct loop_timer unlink_timer;
     size_t prekeys_wanted;           /* keys to make, then to upload */

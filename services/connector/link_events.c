@@ -174,7 +174,7 @@ static void on_send(void *ctx, struct bytes message)
     } else if (link->n_held < LINK_HELD_MAX) {
         hold(link, message);
     } else { /* the client is on the stack */
-        loop_timer_start(link->account->connector->loop, &link->timer, 0, on_too_much, link);
+        loop_timer_start(link->account->connector->loop, &link->overflow, 0, on_too_much, link);
     }
 }
 

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <openssl/rand.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -461,6 +462,13 @@ void ws_resume(struct ws *ws)
 {
     ws->paused = false;
     ws_want(ws);
+}
+
+bool ws_has_unread(const struct ws *ws)
+{
+    struct pollfd at = {.fd = ws->fd, .events = POLLIN};
+
+    return ws->phase == WS_OPEN && poll(&at, 1, 0) > 0 && (at.revents & POLLIN) != 0;
 }
 
 void ws_close(struct ws **ws, unsigned code)

@@ -7,6 +7,7 @@
 #ifndef WS_WS_H
 #define WS_WS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/attr.h"
@@ -74,6 +75,10 @@ size_t ws_unsent(const struct ws *ws); /* bytes the system has not taken yet */
 /* Stop and go on reading. What was read already may still come as messages after a pause. */
 void ws_pause(struct ws *ws);
 void ws_resume(struct ws *ws);
+
+/* Have bytes come that were not read yet? Who was stopped for a while, or paused, asks before it
+ * takes silence for an answer. */
+bool ws_has_unread(const struct ws *ws);
 
 /* A close frame with @code (0: none, just cut), what can be written at once, then the end: no
  * callback after this. Sets *@ws to NULL; NULL is fine. */

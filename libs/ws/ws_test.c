@@ -221,6 +221,32 @@ static void messages_of_all_sizes_come_back_over_tls(void **state)
     echo_all_sizes(*state, true);
 }
 
+static bool has_come(void *ctx)
+{
+    return ws_has_unread(((struct rig *)ctx)->client.ws);
+}
+
+static bool was_read(void *ctx)
+{
+    struct rig *rig = ctx;
+
+    return rig->client.n_got == 1 && !ws_has_unread(rig->client.ws);
+}
+
+static void what_came_during_a_pause_is_seen_before_it_is_read(void **state)
+{
+    struct rig *rig = *state;
+
+    open_both(rig, false);
+    assert_false(ws_has_unread(rig->client.ws));
+    ws_pause(rig->client.ws);
+    assert_int_equal(ws_send(rig->accepted.ws, (struct bytes){(const uint8_t *)"abc", 3}, NULL), 0);
+    wait_for(rig, has_come);
+    assert_int_equal(rig->client.n_got, 0);
+    ws_resume(rig->client.ws);
+    wait_for(rig, was_read);
+}
+
 static void each_side_learns_that_the_other_closed(void **state)
 {
     struct rig *rig = *state;
@@ -584,6 +610,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WS_TEST(messages_of_all_sizes_come_back_over_plain_sockets),
         WS_TEST(messages_of_all_sizes_come_back_over_tls),
+        WS_TEST(what_came_during_a_pause_is_seen_before_it_is_read),
         WS_TEST(each_side_learns_that_the_other_closed),
         WS_TEST(a_cut_is_an_end_too),
         WS_TEST(closing_inside_a_message_is_safe),

@@ -17,6 +17,8 @@
 #include "connector/metrics.h"
 #include "connector/presence.h"
 
+enum { LINK_READ_FIRST_MS = 20 };
+
 static int64_t now_ms(const struct link *link)
 {
     return loop_now_ms(link->account->connector->loop);
@@ -82,6 +84,11 @@ static void on_deadline(struct loop_timer *timer, void *ctx)
     struct account *account = link->account;
 
     (void)timer;
+    if (link_has_unread(account)) { /* we were away, not the server */
+        loop_timer_start(account->connector->loop, &link->timer, LINK_READ_FIRST_MS, on_deadline,
+                         link);
+        return;
+    }
     wa_client_tick(link->client, now_ms(link));
     if (account->link == link) {
         link_arm(link);
@@ -320,6 +327,11 @@ bool link_is_ready(const struct account *account)
 
     return link != NULL && !link->is_muted && link->unlinking != LINK_UNLINKS &&
            !link->is_only_unlinking && wa_client_phase(link->client) == WA_PHASE_READY;
+}
+
+bool link_has_unread(const struct account *account)
+{
+    return account->link != NULL && account->link->ws != NULL && ws_has_unread(account->link->ws);
 }
 
 void link_send(struct account *account, const struct wa_node *node)

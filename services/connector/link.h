@@ -83,6 +83,9 @@ void link_unlink(struct account *account);
 
 bool link_is_ready(const struct account *account); /* logged in, not muted, not unlinking */
 
+/* Has something come that was not read yet? Then it is too early to miss an answer. */
+bool link_has_unread(const struct account *account);
+
 /* Send a node, or bytes that wa_node_encode made. Errors end the connection by themselves. */
 void link_send(struct account *account, const struct wa_node *node);
 void link_send_packed(struct account *account, struct bytes packed);

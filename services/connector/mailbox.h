@@ -38,7 +38,8 @@ struct wa_node;
 enum {
     MAILBOX_DONE_MAX = 256,   /* settled rows kept in memory per account, for receipts */
     MAILBOX_INBOX_MAX = 1000, /* stanzas waiting for a turn; more closes the connection */
-    MAILBOX_REST_MS = 30000   /* without anything to do for so long: memory is given back */
+    MAILBOX_REST_MS = 30000,  /* without anything to do for so long: memory is given back */
+    MAILBOX_AGAIN_MS = 20     /* then what is due and could not be done is looked at again */
 };
 
 /* Columns of a message row behind its session_uuid, as mailbox_load_message reads them. */

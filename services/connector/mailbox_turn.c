@@ -215,6 +215,12 @@ void mailbox_offline(struct account *account)
 
 void mailbox_returned(struct account *account)
 {
+    struct row *row;
+
+    DL_FOREACH(account->mailbox->rows[ROWS_WINDOW], row)
+    {
+        row->written_ms = loop_now_ms(account->connector->loop); /* nothing was read meanwhile */
+    }
     go_on(account);
     account_ready(account);
 }
@@ -268,7 +274,7 @@ void mailbox_watch(struct account *account)
     if (due_ms == INT64_MAX) {
         loop_timer_stop(&mailbox->watch);
     } else {
-        loop_timer_start(loop, &mailbox->watch, due_ms > wall_ms ? due_ms - wall_ms : 1, on_watch,
-                         account);
+        loop_timer_start(loop, &mailbox->watch,
+                         due_ms > wall_ms ? due_ms - wall_ms : MAILBOX_AGAIN_MS, on_watch, account);
     }
 }

@@ -200,12 +200,15 @@ static bool is_online(const struct account *account)
            link_is_ready(account);
 }
 
+/* Only when all that has come was read and handled: a process that was stopped, or busy, finds the
+ * ack in its socket or inbox. */
 static bool ack_is_overdue(const struct account *account, const struct row *row)
 {
     const struct connector *connector = account->connector;
 
     return row->phase == ROW_WRITTEN && mailbox_state(row)->state == MESSAGE_DISPATCHED &&
-           loop_now_ms(connector->loop) - row->written_ms >= connector->config.ack_timeout_ms;
+           loop_now_ms(connector->loop) - row->written_ms >= connector->config.ack_timeout_ms &&
+           account->mailbox->inbox_first == NULL && !link_has_unread(account);
 }
 
 static void no_answer(struct turn *turn, struct account *account, struct row *row)

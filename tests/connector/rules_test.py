@@ -62,6 +62,23 @@ class Rules(kit.Case):
             self.assertEqual(event["session_key"], session.key)
         self.assertEqual(self.kit.message_kinds(taken)[-1], "Delivered")
 
+    # ---- S3: a try counts when there was no ack on a connection that was read ----
+
+    def test_an_ack_that_waits_in_the_socket_of_a_stopped_connector_counts(self):
+        sandbox = self.kit.sandbox
+        session = self.kit.session("cora").link("491530000021")
+        friend = sandbox.phone("491530000022", delay_ms=3500)
+        self.kit.message_reaches(session.send(friend, "to begin with"), "Delivered")
+        sandbox.hold_acks(friend)
+        message = session.send(friend, "hello")
+        wait_until(lambda: sandbox.hold_acks(friend) == 1, 20, "it to be written")
+        go_on = self.stopped()
+        before = sandbox.summary()["receipts"]
+        sandbox.hold_acks(friend, False)
+        wait_until(lambda: sandbox.summary()["receipts"] == before + 1, 20, "the time for the ack to pass")
+        go_on()
+        self.assertEqual(self.kit.message_reaches(message, "Delivered"), ["Queued", "Dispatched", "Sent", "Delivered"])
+
     # ---- receipts ----
 
     def test_receipts_in_a_burst_all_count(self):

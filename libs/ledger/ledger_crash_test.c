@@ -194,9 +194,13 @@ static void a_crash_after_deleting_costs_nothing(void **state)
 }
 
 /* Some partitions are taken already, others not. */
-static void a_crash_while_taking_over_costs_nothing(void **state)
+static void a_crash_before_taking_over_costs_nothing(void **state)
 {
     crash_and_go_on(*state, "tally.before.take@3");
+}
+
+static void a_crash_after_taking_over_costs_an_epoch(void **state)
+{
     crash_and_go_on(*state, "tally.after.take@5");
 }
 
@@ -270,7 +274,8 @@ int main(int argc, char **argv)
         SERVER_TEST(l3_l4_a_crash_after_publishing_repeats_rows_that_readers_drop),
         SERVER_TEST(a_crash_before_deleting_costs_nothing),
         SERVER_TEST(a_crash_after_deleting_costs_nothing),
-        SERVER_TEST(a_crash_while_taking_over_costs_nothing),
+        SERVER_TEST(a_crash_before_taking_over_costs_nothing),
+        SERVER_TEST(a_crash_after_taking_over_costs_an_epoch),
         SERVER_TEST(kills_at_any_moment_cost_nothing),
         SERVER_TEST(an_owner_that_stood_still_does_no_harm_when_it_comes_back),
         SERVER_TEST(sigterm_drains_and_the_next_process_goes_on),

@@ -23,6 +23,11 @@ const char *verdict_code(enum verdict verdict)
     return codes[verdict];
 }
 
+bool verdict_is_final(enum verdict verdict)
+{
+    return verdict != VERDICT_EXPIRED;
+}
+
 const char *verdict_text(enum verdict verdict)
 {
     assert((size_t)verdict < VERDICT_COUNT);

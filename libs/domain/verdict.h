@@ -3,6 +3,8 @@
 #ifndef DOMAIN_VERDICT_H
 #define DOMAIN_VERDICT_H
 
+#include <stdbool.h>
+
 /* name, code that travels in replies, text for people */
 #define VERDICT_LIST(X)                                                              \
     X(OK, "OK", "")                                                                  \
@@ -29,6 +31,9 @@ enum verdict {
 };
 
 const char *verdict_code(enum verdict verdict); /* "INVALID_STATE" */
+/* A repeat of the command gets it again. What came too late was not decided: the same command with
+ * another deadline may be. */
+bool verdict_is_final(enum verdict verdict);
 const char *verdict_text(enum verdict verdict); /* "not possible in this state" */
 
 #endif

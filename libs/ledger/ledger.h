@@ -199,10 +199,11 @@ void ledger_ask(struct ledger_tx *tx, struct pg_stmt *stmt, pg_rows_cb *fn, void
 NODISCARD int ledger_emit(struct ledger_tx *tx, int partition, enum topic topic, const char *key,
                           void *record, struct err *err);
 
-/* Stage the answer to a command: kept for 24 h, given again for a repeat, told by on_reply after
- * the commit. Copies all. @reply_to may be NULL. */
+/* Stage the answer to a command, told by on_reply after the commit. @is_kept: kept for 24 h and
+ * given again for a repeat; else a repeat is decided anew, as one must be that came too late to be
+ * decided. Copies all. @reply_to may be NULL. */
 void ledger_verdict(struct ledger_tx *tx, int partition, const char *command_id,
-                    const char *reply_to, const char *verdict);
+                    const char *reply_to, const char *verdict, bool is_kept);
 
 /* Stage @record as a dead letter: it can be read but makes no sense. @reason holds no secret. */
 void ledger_dead(struct ledger_tx *tx, const struct ledger_record *record, const char *reason);

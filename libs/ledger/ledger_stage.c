@@ -259,14 +259,14 @@ void ledger_stage_answer(struct ledger_tx *tx, const struct ledger_answer *answe
 }
 
 void ledger_verdict(struct ledger_tx *tx, int partition, const char *command_id,
-                    const char *reply_to, const char *verdict)
+                    const char *reply_to, const char *verdict, bool is_kept)
 {
     struct ledger_answer answer = {
         .command_id = arena_strdup(&tx->arena, command_id),
         .reply_to = arena_strdup(&tx->arena, reply_to),
         .verdict = arena_strdup(&tx->arena, verdict),
         .partition = partition,
-        .is_new = true,
+        .is_new = is_kept,
     };
 
     ledger_stage_answer(tx, &answer);

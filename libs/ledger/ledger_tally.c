@@ -200,7 +200,7 @@ static void handle_command(struct ledger_tx *tx, struct tally *tally,
     (void)snprintf(verdict, sizeof(verdict), "{\"n\":%lld}",
                    (long long)count_now(tally, turn, command->aggregate_id));
     ledger_verdict(tx, bus_partition(command->aggregate_id), command->command_id, command->reply_to,
-                   verdict);
+                   verdict, true);
 }
 
 static void note_position(struct ledger_tx *tx, const struct ledger_record *record)

@@ -38,7 +38,8 @@ static void answer(struct turn *turn, int partition, const struct answer *answer
     struct buf json = {0};
 
     answer_to_json(answer, &json);
-    ledger_verdict(turn->tx, partition, answer->command_id, reply_to, buf_text(&json));
+    ledger_verdict(turn->tx, partition, answer->command_id, reply_to, buf_text(&json),
+                   verdict_is_final(answer->verdict));
     buf_done(&json);
 }
 

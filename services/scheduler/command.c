@@ -39,7 +39,8 @@ static void answer(struct turn *turn, const struct run *run, const struct blast_
              LOG_STR("kind", command->command_type), LOG_STR("verdict", verdict_code(verdict)));
     answer_to_json(&said, &json);
     ledger_verdict(turn->tx, turn->record != NULL ? turn->record->partition : run->partition,
-                   command->command_id, command->reply_to, buf_text(&json));
+                   command->command_id, command->reply_to, buf_text(&json),
+                   verdict_is_final(verdict));
     buf_done(&json);
 }
 

@@ -14,8 +14,11 @@ from stack import wait_until
 class Access(Case):
     def test_the_logins_of_the_examples(self):
         want = example("004-multi-login.response.json")
-        body = json.dumps({"username": "admin", "password": self.password})
-        for content_type in ("application/json", "application/x-www-form-urlencoded"):
+        for name, content_type in (
+            ("004-multi-login.request.json", "application/json"),
+            ("004-multi-login-user1-no-content-type.request.json", "application/x-www-form-urlencoded"), # curl's, if none
+        ):
+            body = json.dumps(example(name) | {"password": self.password})
             have = self.admin.call("POST", "/api/login", body, headers={"Content-Type": content_type})
             self.assertEqual(shape(have), shape(want))
             self.assertEqual(have["user"], want["user"])

@@ -103,6 +103,7 @@ struct ledger_relay {
     size_t bytes_in_flight;
     bool is_reading;
     struct ledger_stream *reading;
+    int64_t reading_from; /* position */
     bool is_sweeping;
 };
 

@@ -245,7 +245,8 @@ static bool send_rows(struct ledger_stream *stream, const struct pg_rows *rows)
 }
 
 /* Rows go only when they are delivered, and as a prefix. The owner before us, who waits for the
- * deliveries that it began, may take some away after we have read which was the lowest. */
+ * deliveries that it began, may take some away after we have read which was the lowest: @rows is
+ * everything from stream->sent on. */
 static void skip_deleted(struct ledger_stream *stream, const struct pg_rows *rows)
 {
     int64_t first = pg_rows_n(rows) > 0 ? pg_get_int(rows, 0, 0) : stream->next;
@@ -265,6 +266,10 @@ static void on_read(const struct pg_rows *rows, const struct err *err, void *ctx
     relay->is_reading = false;
     if (rows == NULL) {
         wait_a_little(ledger);
+        return;
+    }
+    if (stream->sent != relay->reading_from) { /* begun anew since, from before these */
+        ledger_relay_run(ledger);
         return;
     }
     skip_deleted(stream, rows);
@@ -289,6 +294,7 @@ static void read_behind(struct ledger *ledger, struct ledger_stream *stream)
     pg_add_int(stmt, READ_ROWS);
     ledger->relay.is_reading = true;
     ledger->relay.reading = stream;
+    ledger->relay.reading_from = stream->sent;
     pg_query(ledger->pg, stmt, on_read, ledger);
 }
 

@@ -300,7 +300,7 @@ static void leave(struct post *post)
 
 static const char *why_no_answer(const struct post *post, CURLcode code)
 {
-    if (post->is_address_closed) {
+    if (post->is_address_closed && code == CURLE_COULDNT_CONNECT) {
         return "its address is private or reserved";
     }
     switch (code) {
@@ -324,6 +324,8 @@ static void explain(const struct post *post, CURLcode code, int status, char out
         (void)snprintf(out, ERROR_MAX, "the answer is not 2xx");
     } else if (code == CURLE_PEER_FAILED_VERIFICATION) {
         (void)snprintf(out, ERROR_MAX, "its certificate is refused: %s", why_no_answer(post, code));
+    } else if (code == CURLE_SSL_CONNECT_ERROR) {
+        (void)snprintf(out, ERROR_MAX, "TLS failed: %s", why_no_answer(post, code));
     } else {
         (void)snprintf(out, ERROR_MAX, "%s", why_no_answer(post, code));
     }

@@ -42,23 +42,18 @@ struct lids {
     struct map by_lid;
     struct pair *pairs;
     size_t n;
-    size_t n_new; /* told or read, not yet staged */
+    size_t n_read; /* not yet staged */
     size_t n_staged;
 };
 
 /* ---- pairs ---- */
 
-static bool is_new(const struct pair *pair)
-{
-    return pair->state == PAIR_TOLD || pair->state == PAIR_READ;
-}
-
 static void set_state(struct lids *lids, struct pair *pair, enum pair_state state)
 {
-    lids->n_new -= is_new(pair) ? 1 : 0;
+    lids->n_read -= pair->state == PAIR_READ ? 1 : 0;
     lids->n_staged -= pair->state == PAIR_STAGED ? 1 : 0;
     pair->state = state;
-    lids->n_new += is_new(pair) ? 1 : 0;
+    lids->n_read += state == PAIR_READ ? 1 : 0;
     lids->n_staged += state == PAIR_STAGED ? 1 : 0;
 }
 
@@ -387,7 +382,7 @@ void lids_run(struct turn *turn, struct account *account)
     struct lids *lids = account->mailbox->lids;
     struct pair *pair;
 
-    if (lids->n_new == 0) {
+    if (lids->n_read == 0) { /* a turn is not touched for nothing: it would never rest */
         return;
     }
     records_begin(turn, account);

@@ -323,30 +323,40 @@ void sender_run(struct turn *turn, struct account *account)
     }
 }
 
+static bool is_ready(struct account *account, const struct wa_jid *user)
+{
+    const struct peer *peer = peers_find(account->mailbox->peers, user);
+
+    return peer != NULL && peer->state == PEER_READY;
+}
+
 /* Could a turn do something about a queued row? */
-static bool can_go_on(struct account *account, const struct row *row)
+static bool can_go_on(struct account *account, const struct row *row, bool own_ready)
 {
     const struct peer *peer = peers_find(account->mailbox->peers, &row->to);
 
-    return peer != NULL && (peer->state == PEER_READY || peer->state == PEER_UNREACHABLE);
+    return peer != NULL &&
+           ((peer->state == PEER_READY && own_ready) || peer->state == PEER_UNREACHABLE);
 }
 
 void sender_wake(struct account *account)
 {
     struct mailbox *mailbox = account->mailbox;
     size_t looked = 0;
+    bool own_ready;
     struct row *row;
 
     if (!link_is_ready(account) ||
         mailbox->n[ROWS_WINDOW] >= (size_t)account->connector->config.send_window) {
         return;
     }
+    own_ready = is_ready(account, &account->credentials->device.pn);
     DL_FOREACH(mailbox->rows[ROWS_QUEUED], row)
     {
         if (looked++ >= SENDER_LOOK_MAX) {
             return;
         }
-        if (can_go_on(account, row)) {
+        if (can_go_on(account, row, own_ready)) {
             account_ready(account);
             return;
         }

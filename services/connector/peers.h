@@ -5,8 +5,9 @@
  * device either a session or a bundle. What is known is kept for a while, bounded.
  *
  *     UNKNOWN --> devices (usync) --> LIDs (table) --> records (table) --> bundles --> READY
- *                                          ^                                  |
- *                                          '-- LACKING <-- a record has left the cache */
+ *        ^           |                     ^                                  |
+ *        |           v                     '-- LACKING <-- a record has left the cache
+ *        '-- after a while -- REFUSED --> (too often) UNREACHABLE */
 #ifndef CONNECTOR_PEERS_H
 #define CONNECTOR_PEERS_H
 
@@ -27,7 +28,10 @@ enum {
     PEERS_DEVICES_MAX = 64,       /* devices of one user that are sent to */
     PEERS_FRESH_MS = 3600000,     /* a device list is asked again after that */
     PEERS_UNREACHABLE_MS = 60000, /* ... of somebody who had none */
-    PEERS_RETRY_MS = 5000         /* after a query that failed */
+    PEERS_RETRY_MS = 5000,        /* after a query that failed */
+    PEERS_REFUSED_MS =
+        5000,              /* after WhatsApp did not tell somebody's devices; then twice as long */
+    PEERS_REFUSALS_MAX = 5 /* ... and so often in a row it is believed */
 };
 
 enum peer_state {
@@ -35,12 +39,14 @@ enum peer_state {
     PEER_LACKING,    /* devices are known, but not whether there are sessions with all of them */
     PEER_ASKED,      /* under way */
     PEER_READY,      /* devices known, each with a session or a bundle */
-    PEER_UNREACHABLE /* not on WhatsApp, or no device has keys */
+    PEER_REFUSED,    /* WhatsApp did not tell its devices: to be asked again at again_ms */
+    PEER_UNREACHABLE /* not on WhatsApp, no device has keys, or (refusals) never told */
 };
 
 struct peer_device {
     struct wa_jid jid; /* in the form of the chat, for the wire */
     struct sigstore_addr addr;
+    bool was_asked; /* in this round, for a bundle */
     bool has_bundle;
     struct wa_bundle bundle; /* begins a session when the message is prepared */
 };
@@ -48,8 +54,14 @@ struct peer_device {
 struct peer {
     struct wa_jid user; /* without device; phone number form */
     enum peer_state state;
-    int64_t known_ms; /* loop time of the device list */
-    bool renews;      /* the identity may have changed: begin new sessions */
+    int64_t known_ms;  /* loop time of the device list */
+    bool renews;       /* the identity may have changed: begin new sessions */
+    unsigned refusals; /* in a row */
+    int64_t again_ms;  /* REFUSED: loop time */
+    bool goes_alone;   /* all that were asked for together were refused: it may be the cause */
+    bool awaits_list;  /* ASKED: its device list is */
+    bool is_stale;     /* the list is an older one, for a newer one was refused */
+    size_t n_before;   /* devices of the list before that */
     size_t n;
     struct peer_device *devices; /* without our own device */
 };

@@ -167,7 +167,8 @@ static void try_row(struct turn *turn, struct account *account, struct row *row)
     const struct peer *own;
 
     if (peer != NULL && peer->state == PEER_UNREACHABLE) {
-        unusable(turn, account, row, "not on WhatsApp");
+        unusable(turn, account, row,
+                 peer->refusals > 0 ? "WhatsApp does not tell its devices" : "not on WhatsApp");
         return;
     }
     own = peers_find(peers, &account->credentials->device.pn);

@@ -152,6 +152,23 @@ class Retry(kit.Case):
         self.kit.start_connector(1)
         self.read_once(session, message, friend)
 
+    def test_an_answer_written_before_a_crash_is_settled_after_it(self):
+        session = self.kit.session("ida").link("491520000081")
+        friend = self.kit.sandbox.phone("491520000082", delay_ms=3600000)  # no receipt brings the message back into memory
+        self.kit.sandbox.call("POST", f"/admin/phones/{friend}/offline")
+        message = session.send(friend, "for later")
+        self.kit.message_reaches(message, "Sent")
+        session.quiet()
+        self.kit.crash_at("after.resend")
+        session.reach("CONNECTED")
+        self.kit.sandbox.behave(friend, fail=1)
+        self.kit.sandbox.call("POST", f"/admin/phones/{friend}/online")
+        self.kit.wait_for_crash()
+        self.assertEqual(self.retries(message), [("1", "f")])
+        self.kit.start_connector(1)
+        self.settled(message, 1)  # the server has it already, and says so again
+        self.assertEqual(self.seen(message, friend), [(0, 1, 1)])
+
     # ---- we ask them ----
 
     def undecryptable(self) -> float:

@@ -24,11 +24,10 @@ void testkit_all_reached(const struct testkit_reached *reached)
 {
     unsigned missing = 0;
 
-    print_message("%s:", reached->what);
+    print_message("%s:\n", reached->what);
     for (unsigned i = 0; i < reached->n; i++) {
-        print_message(" %s %lu", reached->names[i], reached->times[i]);
+        print_message("%8lu  %s\n", reached->times[i], reached->names[i]);
     }
-    print_message("\n");
     for (unsigned i = 0; i < reached->n; i++) {
         if (reached->times[i] == 0) {
             print_error("no run reached %s\n", reached->names[i]);

@@ -68,6 +68,16 @@ static struct bytes what_survives(struct tester *tester, struct bytes message)
 
 static void deliver(struct tester *tester, bool to_world, struct bytes message)
 {
+    if (tester->splits && message.n > 1) { /* anywhere: neither side may count on whole messages */
+        size_t first = 1 + (size_t)(tester->n_bytes % (message.n - 1));
+
+        tester->splits = false;
+        deliver(tester, to_world, (struct bytes){message.p, first});
+        deliver(tester, to_world, (struct bytes){message.p + first, message.n - first});
+        tester->splits = true;
+        return;
+    }
+    tester->n_bytes += message.n;
     if (to_world && tester->conn != NULL) {
         sandbox_conn_receive(tester->conn, message);
     } else if (!to_world && tester->client != NULL) {
@@ -98,6 +108,9 @@ static void carry(struct tester *tester, bool to_world)
     clear(&queue, &n);
     if (is_cut) {
         tester->will_cut = false;
+        if (tester->on_cut != NULL && tester->client != NULL) {
+            tester->on_cut(tester->ctx, wa_client_phase(tester->client), to_world);
+        }
         tester_cut(tester);
     }
 }
@@ -173,7 +186,6 @@ static void on_uploaded(void *ctx, int rc, int code, const struct wa_node *reply
         return; /* the next login finds the server without them, and asks again */
     }
     assert_int_equal(rc, 0);
-    tester->n_uploads++;
     wa_client_proceed(tester->client, tester->now_ms);
 }
 
@@ -318,6 +330,7 @@ static void on_event(void *ctx, const struct wa_event *event)
         tester->creds = *event->paired.creds;
         assert_int_equal(wa_client_confirm_pairing(tester->client, tester->now_ms, NULL), 0);
     } else if (event->kind == WA_EVENT_PREKEYS_WANTED) {
+        tester->n_top_ups += tester->is_ready ? 1 : 0;
         if (tester->never_uploads) {
             wa_client_proceed(tester->client, tester->now_ms);
         } else {
@@ -333,6 +346,9 @@ static void on_event(void *ctx, const struct wa_event *event)
         tester->n_acks++;
         tester->last_ack_error =
             wa_node_attr_int(event->node, "error", 0, 10000, &error) ? (int)error : 0;
+        if (tester->on_ack != NULL) {
+            tester->on_ack(tester->ctx, event->node);
+        }
     } else if (event->kind == WA_EVENT_ENDED) {
         tester->has_ended = true;
         tester->ended = event->ended.end;

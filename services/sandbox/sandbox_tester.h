@@ -54,8 +54,10 @@ struct tester {
     size_t n_to_world;
     struct buf *to_client;
     size_t n_to_client;
-    bool was_closed; /* by the world */
-    bool will_cut;   /* the socket goes behind bytes_left more bytes, both ways together */
+    uint64_t n_bytes; /* carried so far */
+    bool splits;      /* messages arrive in two parts */
+    bool was_closed;  /* by the world */
+    bool will_cut;    /* the socket goes behind bytes_left more bytes, both ways together */
     size_t bytes_left;
 
     char qr[SANDBOX_QR_MAX];
@@ -69,7 +71,7 @@ struct tester {
     unsigned n_prekeys;  /* that it uploads at once; 0: TESTER_PREKEYS */
     unsigned fail;       /* the next so many messages do not decrypt and are asked for again */
     unsigned n_asked;    /* how many it asked for again */
-    unsigned n_uploads;  /* of prekeys, that were taken */
+    unsigned n_top_ups;  /* how often it was told that few prekeys are left */
     struct tester_seen seen[TESTER_SEEN_MAX];
     size_t n_seen;
     size_t n_reread; /* messages that decrypted though their id had been read */
@@ -81,6 +83,11 @@ struct tester {
     struct tester_wrong wrong;
     struct wa_node *last_sent; /* the last message */
     unsigned n_ids;
+
+    /* who wants to know more; NULL for none */
+    void (*on_ack)(void *ctx, const struct wa_node *ack);
+    void (*on_cut)(void *ctx, enum wa_phase phase, bool to_world); /* by will_cut */
+    void *ctx;
 };
 
 void tester_init(struct tester *tester, struct sandbox_world *world);

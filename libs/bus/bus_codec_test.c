@@ -193,6 +193,35 @@ static void frames_of_others_are_refused(void **state)
     buf_done(&out);
 }
 
+static void a_time_of_no_calendar_is_refused(void **state)
+{
+    static const struct {
+        int64_t at_us;
+        int rc;
+    } cases[] = {
+        {0, 0},
+        {INT64_C(253402300799999999), 0},
+        {INT64_C(253402300800000000), -ERR_INVALID},
+        {-INT64_C(253402300799999999), 0},
+        {INT64_MIN, -ERR_INVALID},
+        {INT64_MAX, -ERR_INVALID},
+    };
+    struct session_event event = renamed();
+    struct buf out = {0};
+    struct err err = {0};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        buf_clear(&out);
+        event.occurred_at = cases[i].at_us;
+        assert_int_equal(bus_encode(TOPIC_SESSION_EVENTS, &event, &out, NULL), 0);
+        assert_int_equal(decode(TOPIC_SESSION_EVENTS, &out, &err), cases[i].rc);
+    }
+    assert_string_equal(err.text,
+                        "wa.session.events.v1: occurred_at: 9223372036854775807 is no time");
+    buf_done(&out);
+}
+
 static void every_cut_and_every_byte_too_many_is_refused(void **state)
 {
     struct session_event event = renamed();
@@ -298,6 +327,7 @@ int main(void)
         cmocka_unit_test(every_kind_of_every_topic_comes_back),
         cmocka_unit_test(values_are_the_ones_that_were_written),
         cmocka_unit_test(numbers_may_be_as_large_and_small_as_they_can),
+        cmocka_unit_test(a_time_of_no_calendar_is_refused),
         cmocka_unit_test(the_body_is_the_record_without_its_frame),
         cmocka_unit_test(encoding_names_the_member_that_is_wrong),
         cmocka_unit_test(a_record_over_the_limit_is_refused),

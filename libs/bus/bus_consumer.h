@@ -45,6 +45,12 @@ size_t bus_record_headers(const struct bus_record *record, struct bus_header *ou
 
 bool bus_header_is_secret(const char *name); /* x-api-key, authorization, cookie; any case */
 
+enum { BUS_SECRET_MIN = 8 }; /* bytes; a shorter one is not looked for: it may be anything */
+
+/* Overwrite with asterisks what the secret headers of @record hold, wherever it stands in the @n
+ * bytes at @text: clients put their key in the wrong place, too. */
+void bus_record_mask(const struct bus_record *record, uint8_t *text, size_t n);
+
 enum { BUS_OFFSET_BEGINNING = -2 }; /* the first record that is kept */
 
 struct bus_partition {

@@ -119,3 +119,31 @@ size_t bus_record_headers(const struct bus_record *record, struct bus_header *ou
     }
     return n;
 }
+
+/* The secret header of @record from the @at-th on that is long enough to be looked for. */
+static const struct bytes *next_secret(const struct bus_record_box *box, size_t *at)
+{
+    while (*at < box->n_headers) {
+        const struct bus_header *header = &box->headers[(*at)++];
+
+        if (bus_header_is_secret(header->name) && header->value.n >= BUS_SECRET_MIN) {
+            return &header->value;
+        }
+    }
+    return NULL;
+}
+
+void bus_record_mask(const struct bus_record *record, uint8_t *text, size_t n)
+{
+    const struct bus_record_box *box = box_of(record);
+    const struct bytes *secret;
+    size_t at = 0;
+
+    while ((secret = next_secret(box, &at)) != NULL) {
+        uint8_t *found = text;
+
+        while ((found = memmem(found, n - (size_t)(found - text), secret->p, secret->n)) != NULL) {
+            memset(found, '*', secret->n);
+        }
+    }
+}

@@ -44,9 +44,10 @@ static int read_bytes(const struct reading *in, avro_value_t *value, void *at)
     return 0;
 }
 
-static int read_number(const struct reading *in, enum record_field_kind kind, avro_value_t *value,
-                       void *at)
+static int read_number(const struct reading *in, const struct record_field *field,
+                       avro_value_t *value, void *at)
 {
+    enum record_field_kind kind = field->kind;
     int32_t narrow = 0;
     int64_t wide = 0;
     int flag = 0;
@@ -68,6 +69,9 @@ static int read_number(const struct reading *in, enum record_field_kind kind, av
         wide = narrow;
     } else if (avro_value_get_long(value, &wide) != 0) {
         return failed(in);
+    }
+    if (field->most > 0 && (wide > field->most || wide < -field->most)) {
+        return err_set(in->err, ERR_INVALID, "%lld is no time", (long long)wide);
     }
     if (kind == RECORD_INT) {
         memcpy(at, &narrow, sizeof(narrow)); /* the plan lets no long in here */
@@ -160,7 +164,7 @@ static int read_present(const struct reading *in, const struct bus_plan_field *p
         if (field->nullable) {
             memcpy(bus_member(record, field->has_offset), &has, sizeof(has));
         }
-        return read_number(in, field->kind, value, at);
+        return read_number(in, field, value, at);
     case RECORD_STRING_LIST:
         return read_strings(in, value, at);
     case RECORD_STRING_MAP:

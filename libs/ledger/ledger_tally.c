@@ -149,7 +149,7 @@ static void say(struct ledger_tx *tx, struct tally *tally, const char *id, int64
         .session_uuid = id,
         .session_key = "tally",
         .kind = BLAST_EVENT_PAUSED,
-        .as.paused = {.reason = "user", .at = clock_wall_us()},
+        .as.paused = {.reason = "user", .at = clock_wall_ms()},
     };
     struct err err = {0};
     int rc = ledger_emit(tx, bus_partition(id), TOPIC_BLAST_EVENTS, id, &event, &err);

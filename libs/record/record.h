@@ -43,6 +43,10 @@ enum record_field_kind {
     RECORD_RECORD_LIST /* struct { size_t n; struct X *at; } */
 };
 
+/* The last moment of the year 9999: what is later, or as long before 1970, is no time. */
+#define RECORD_TIME_MS_MAX INT64_C(253402300799999)
+#define RECORD_TIME_US_MAX (RECORD_TIME_MS_MAX * 1000 + 999)
+
 struct record_field {
     const char *name;
     enum record_field_kind kind;
@@ -50,6 +54,7 @@ struct record_field {
     size_t offset;
     size_t has_offset; /* of the has_ flag of a nullable number; else 0 */
     const struct record_type *type;
+    int64_t most; /* of a time, and of a negative one without its sign; 0: any number will do */
 };
 
 struct record_case {

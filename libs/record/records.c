@@ -4,16 +4,17 @@
 #include <stddef.h>
 
 static const struct record_field create_session_fields[] = {
-    {"id", RECORD_LONG, false, offsetof(struct create_session, id), 0, NULL},
-    {"session_key", RECORD_STRING, false, offsetof(struct create_session, session_key), 0, NULL},
-    {"name", RECORD_STRING, false, offsetof(struct create_session, name), 0, NULL},
-    {"position", RECORD_INT, false, offsetof(struct create_session, position), 0, NULL},
-    {"phone", RECORD_STRING, true, offsetof(struct create_session, phone), 0, NULL},
-    {"webhook_url", RECORD_STRING, false, offsetof(struct create_session, webhook_url), 0, NULL},
+    {"id", RECORD_LONG, false, offsetof(struct create_session, id), 0, NULL, 0},
+    {"session_key", RECORD_STRING, false, offsetof(struct create_session, session_key), 0, NULL, 0},
+    {"name", RECORD_STRING, false, offsetof(struct create_session, name), 0, NULL, 0},
+    {"position", RECORD_INT, false, offsetof(struct create_session, position), 0, NULL, 0},
+    {"phone", RECORD_STRING, true, offsetof(struct create_session, phone), 0, NULL, 0},
+    {"webhook_url", RECORD_STRING, false, offsetof(struct create_session, webhook_url), 0, NULL, 0},
     {"webhook_secret_enc", RECORD_BYTES, true, offsetof(struct create_session, webhook_secret_enc),
-     0, NULL},
-    {"token_enc", RECORD_BYTES, false, offsetof(struct create_session, token_enc), 0, NULL},
-    {"subscribe", RECORD_STRING_LIST, false, offsetof(struct create_session, subscribe), 0, NULL},
+     0, NULL, 0},
+    {"token_enc", RECORD_BYTES, false, offsetof(struct create_session, token_enc), 0, NULL, 0},
+    {"subscribe", RECORD_STRING_LIST, false, offsetof(struct create_session, subscribe), 0, NULL,
+     0},
 };
 
 const struct record_type record_create_session_type = {"create_session",
@@ -27,8 +28,9 @@ const struct record_type record_create_session_type = {"create_session",
                                                        0};
 
 static const struct record_field connect_session_fields[] = {
-    {"subscribe", RECORD_STRING_LIST, false, offsetof(struct connect_session, subscribe), 0, NULL},
-    {"immediate", RECORD_BOOL, false, offsetof(struct connect_session, immediate), 0, NULL},
+    {"subscribe", RECORD_STRING_LIST, false, offsetof(struct connect_session, subscribe), 0, NULL,
+     0},
+    {"immediate", RECORD_BOOL, false, offsetof(struct connect_session, immediate), 0, NULL, 0},
 };
 
 const struct record_type record_connect_session_type = {"connect_session",
@@ -42,7 +44,7 @@ const struct record_type record_connect_session_type = {"connect_session",
                                                         0};
 
 static const struct record_field disconnect_session_fields[] = {
-    {"origin", RECORD_STRING, false, offsetof(struct disconnect_session, origin), 0, NULL},
+    {"origin", RECORD_STRING, false, offsetof(struct disconnect_session, origin), 0, NULL, 0},
 };
 
 const struct record_type record_disconnect_session_type = {"disconnect_session",
@@ -65,7 +67,7 @@ const struct record_type record_delete_session_type = {
     "delete_session", sizeof(struct delete_session), NULL, 0, 0, 0, NULL, 0};
 
 static const struct record_field rename_session_fields[] = {
-    {"name", RECORD_STRING, false, offsetof(struct rename_session, name), 0, NULL},
+    {"name", RECORD_STRING, false, offsetof(struct rename_session, name), 0, NULL, 0},
 };
 
 const struct record_type record_rename_session_type = {"rename_session",
@@ -79,8 +81,8 @@ const struct record_type record_rename_session_type = {"rename_session",
                                                        0};
 
 static const struct record_field set_webhook_fields[] = {
-    {"webhook_url", RECORD_STRING, false, offsetof(struct set_webhook, webhook_url), 0, NULL},
-    {"secret_enc", RECORD_BYTES, true, offsetof(struct set_webhook, secret_enc), 0, NULL},
+    {"webhook_url", RECORD_STRING, false, offsetof(struct set_webhook, webhook_url), 0, NULL, 0},
+    {"secret_enc", RECORD_BYTES, true, offsetof(struct set_webhook, secret_enc), 0, NULL, 0},
 };
 
 const struct record_type record_set_webhook_type = {"set_webhook",
@@ -94,8 +96,8 @@ const struct record_type record_set_webhook_type = {"set_webhook",
                                                     0};
 
 static const struct record_field configure_session_fields[] = {
-    {"subscribe", RECORD_STRING_LIST, false, offsetof(struct configure_session, subscribe), 0,
-     NULL},
+    {"subscribe", RECORD_STRING_LIST, false, offsetof(struct configure_session, subscribe), 0, NULL,
+     0},
 };
 
 const struct record_type record_configure_session_type = {"configure_session",
@@ -109,22 +111,27 @@ const struct record_type record_configure_session_type = {"configure_session",
                                                           0};
 
 static const struct record_field session_command_fields[] = {
-    {"command_id", RECORD_STRING, false, offsetof(struct session_command, command_id), 0, NULL},
-    {"command_type", RECORD_STRING, false, offsetof(struct session_command, command_type), 0, NULL},
-    {"schema_version", RECORD_INT, false, offsetof(struct session_command, schema_version), 0,
-     NULL},
-    {"aggregate_id", RECORD_STRING, false, offsetof(struct session_command, aggregate_id), 0, NULL},
-    {"session_uuid", RECORD_STRING, false, offsetof(struct session_command, session_uuid), 0, NULL},
-    {"user_id", RECORD_LONG, false, offsetof(struct session_command, user_id), 0, NULL},
+    {"command_id", RECORD_STRING, false, offsetof(struct session_command, command_id), 0, NULL, 0},
+    {"command_type", RECORD_STRING, false, offsetof(struct session_command, command_type), 0, NULL,
+     0},
+    {"schema_version", RECORD_INT, false, offsetof(struct session_command, schema_version), 0, NULL,
+     0},
+    {"aggregate_id", RECORD_STRING, false, offsetof(struct session_command, aggregate_id), 0, NULL,
+     0},
+    {"session_uuid", RECORD_STRING, false, offsetof(struct session_command, session_uuid), 0, NULL,
+     0},
+    {"user_id", RECORD_LONG, false, offsetof(struct session_command, user_id), 0, NULL, 0},
     {"correlation_id", RECORD_STRING, false, offsetof(struct session_command, correlation_id), 0,
-     NULL},
-    {"reply_to", RECORD_STRING, true, offsetof(struct session_command, reply_to), 0, NULL},
-    {"issued_at", RECORD_LONG, false, offsetof(struct session_command, issued_at), 0, NULL},
-    {"deadline", RECORD_LONG, false, offsetof(struct session_command, deadline), 0, NULL},
-    {"actor_kind", RECORD_STRING, false, offsetof(struct session_command, actor_kind), 0, NULL},
-    {"actor_id", RECORD_STRING, true, offsetof(struct session_command, actor_id), 0, NULL},
+     NULL, 0},
+    {"reply_to", RECORD_STRING, true, offsetof(struct session_command, reply_to), 0, NULL, 0},
+    {"issued_at", RECORD_LONG, false, offsetof(struct session_command, issued_at), 0, NULL,
+     RECORD_TIME_MS_MAX},
+    {"deadline", RECORD_LONG, false, offsetof(struct session_command, deadline), 0, NULL,
+     RECORD_TIME_MS_MAX},
+    {"actor_kind", RECORD_STRING, false, offsetof(struct session_command, actor_kind), 0, NULL, 0},
+    {"actor_id", RECORD_STRING, true, offsetof(struct session_command, actor_id), 0, NULL, 0},
     {"session_sequence", RECORD_LONG, true, offsetof(struct session_command, session_sequence),
-     offsetof(struct session_command, has_session_sequence), NULL},
+     offsetof(struct session_command, has_session_sequence), NULL, 0},
 };
 
 static const struct record_case session_command_cases[] = {
@@ -150,15 +157,17 @@ const struct record_type record_session_command_type = {
     sizeof(session_command_cases) / sizeof(session_command_cases[0])};
 
 static const struct record_field session_created_fields[] = {
-    {"id", RECORD_LONG, false, offsetof(struct session_created, id), 0, NULL},
-    {"name", RECORD_STRING, false, offsetof(struct session_created, name), 0, NULL},
-    {"position", RECORD_INT, false, offsetof(struct session_created, position), 0, NULL},
-    {"phone", RECORD_STRING, true, offsetof(struct session_created, phone), 0, NULL},
-    {"webhook_url", RECORD_STRING, false, offsetof(struct session_created, webhook_url), 0, NULL},
+    {"id", RECORD_LONG, false, offsetof(struct session_created, id), 0, NULL, 0},
+    {"name", RECORD_STRING, false, offsetof(struct session_created, name), 0, NULL, 0},
+    {"position", RECORD_INT, false, offsetof(struct session_created, position), 0, NULL, 0},
+    {"phone", RECORD_STRING, true, offsetof(struct session_created, phone), 0, NULL, 0},
+    {"webhook_url", RECORD_STRING, false, offsetof(struct session_created, webhook_url), 0, NULL,
+     0},
     {"webhook_secret_enc", RECORD_BYTES, true, offsetof(struct session_created, webhook_secret_enc),
-     0, NULL},
-    {"token_enc", RECORD_BYTES, false, offsetof(struct session_created, token_enc), 0, NULL},
-    {"subscribe", RECORD_STRING_LIST, false, offsetof(struct session_created, subscribe), 0, NULL},
+     0, NULL, 0},
+    {"token_enc", RECORD_BYTES, false, offsetof(struct session_created, token_enc), 0, NULL, 0},
+    {"subscribe", RECORD_STRING_LIST, false, offsetof(struct session_created, subscribe), 0, NULL,
+     0},
 };
 
 const struct record_type record_session_created_type = {"session_created",
@@ -172,7 +181,7 @@ const struct record_type record_session_created_type = {"session_created",
                                                         0};
 
 static const struct record_field session_renamed_fields[] = {
-    {"name", RECORD_STRING, false, offsetof(struct session_renamed, name), 0, NULL},
+    {"name", RECORD_STRING, false, offsetof(struct session_renamed, name), 0, NULL, 0},
 };
 
 const struct record_type record_session_renamed_type = {"session_renamed",
@@ -187,8 +196,9 @@ const struct record_type record_session_renamed_type = {"session_renamed",
 
 static const struct record_field session_webhook_set_fields[] = {
     {"webhook_url", RECORD_STRING, false, offsetof(struct session_webhook_set, webhook_url), 0,
-     NULL},
-    {"secret_enc", RECORD_BYTES, true, offsetof(struct session_webhook_set, secret_enc), 0, NULL},
+     NULL, 0},
+    {"secret_enc", RECORD_BYTES, true, offsetof(struct session_webhook_set, secret_enc), 0, NULL,
+     0},
 };
 
 const struct record_type record_session_webhook_set_type = {
@@ -203,7 +213,7 @@ const struct record_type record_session_webhook_set_type = {
 
 static const struct record_field session_subscription_set_fields[] = {
     {"subscribe", RECORD_STRING_LIST, false, offsetof(struct session_subscription_set, subscribe),
-     0, NULL},
+     0, NULL, 0},
 };
 
 const struct record_type record_session_subscription_set_type = {
@@ -218,9 +228,9 @@ const struct record_type record_session_subscription_set_type = {
 
 static const struct record_field session_connect_requested_fields[] = {
     {"immediate", RECORD_BOOL, false, offsetof(struct session_connect_requested, immediate), 0,
-     NULL},
+     NULL, 0},
     {"subscribe", RECORD_STRING_LIST, false, offsetof(struct session_connect_requested, subscribe),
-     0, NULL},
+     0, NULL, 0},
 };
 
 const struct record_type record_session_connect_requested_type = {
@@ -235,7 +245,7 @@ const struct record_type record_session_connect_requested_type = {
 
 static const struct record_field session_socket_opened_fields[] = {
     {"connector_id", RECORD_STRING, false, offsetof(struct session_socket_opened, connector_id), 0,
-     NULL},
+     NULL, 0},
 };
 
 const struct record_type record_session_socket_opened_type = {
@@ -249,8 +259,9 @@ const struct record_type record_session_socket_opened_type = {
     0};
 
 static const struct record_field session_qr_issued_fields[] = {
-    {"ordinal", RECORD_INT, false, offsetof(struct session_qr_issued, ordinal), 0, NULL},
-    {"expires_at", RECORD_LONG, false, offsetof(struct session_qr_issued, expires_at), 0, NULL},
+    {"ordinal", RECORD_INT, false, offsetof(struct session_qr_issued, ordinal), 0, NULL, 0},
+    {"expires_at", RECORD_LONG, false, offsetof(struct session_qr_issued, expires_at), 0, NULL,
+     RECORD_TIME_MS_MAX},
 };
 
 const struct record_type record_session_qr_issued_type = {"session_qr_issued",
@@ -264,9 +275,9 @@ const struct record_type record_session_qr_issued_type = {"session_qr_issued",
                                                           0};
 
 static const struct record_field session_pair_code_issued_fields[] = {
-    {"phone", RECORD_STRING, false, offsetof(struct session_pair_code_issued, phone), 0, NULL},
+    {"phone", RECORD_STRING, false, offsetof(struct session_pair_code_issued, phone), 0, NULL, 0},
     {"expires_at", RECORD_LONG, false, offsetof(struct session_pair_code_issued, expires_at), 0,
-     NULL},
+     NULL, RECORD_TIME_MS_MAX},
 };
 
 const struct record_type record_session_pair_code_issued_type = {
@@ -280,15 +291,15 @@ const struct record_type record_session_pair_code_issued_type = {
     0};
 
 static const struct record_field session_paired_fields[] = {
-    {"jid", RECORD_STRING, false, offsetof(struct session_paired, jid), 0, NULL},
-    {"lid", RECORD_STRING, true, offsetof(struct session_paired, lid), 0, NULL},
-    {"phone", RECORD_STRING, false, offsetof(struct session_paired, phone), 0, NULL},
-    {"platform", RECORD_STRING, true, offsetof(struct session_paired, platform), 0, NULL},
-    {"registered", RECORD_BOOL, false, offsetof(struct session_paired, registered), 0, NULL},
+    {"jid", RECORD_STRING, false, offsetof(struct session_paired, jid), 0, NULL, 0},
+    {"lid", RECORD_STRING, true, offsetof(struct session_paired, lid), 0, NULL, 0},
+    {"phone", RECORD_STRING, false, offsetof(struct session_paired, phone), 0, NULL, 0},
+    {"platform", RECORD_STRING, true, offsetof(struct session_paired, platform), 0, NULL, 0},
+    {"registered", RECORD_BOOL, false, offsetof(struct session_paired, registered), 0, NULL, 0},
     {"declared_phone", RECORD_STRING, true, offsetof(struct session_paired, declared_phone), 0,
-     NULL},
-    {"phone_mismatch", RECORD_BOOL, false, offsetof(struct session_paired, phone_mismatch), 0,
-     NULL},
+     NULL, 0},
+    {"phone_mismatch", RECORD_BOOL, false, offsetof(struct session_paired, phone_mismatch), 0, NULL,
+     0},
 };
 
 const struct record_type record_session_paired_type = {"session_paired",
@@ -302,8 +313,8 @@ const struct record_type record_session_paired_type = {"session_paired",
                                                        0};
 
 static const struct record_field session_pair_rejected_fields[] = {
-    {"jid", RECORD_STRING, false, offsetof(struct session_pair_rejected, jid), 0, NULL},
-    {"reason", RECORD_STRING, false, offsetof(struct session_pair_rejected, reason), 0, NULL},
+    {"jid", RECORD_STRING, false, offsetof(struct session_pair_rejected, jid), 0, NULL, 0},
+    {"reason", RECORD_STRING, false, offsetof(struct session_pair_rejected, reason), 0, NULL, 0},
 };
 
 const struct record_type record_session_pair_rejected_type = {
@@ -317,10 +328,10 @@ const struct record_type record_session_pair_rejected_type = {
     0};
 
 static const struct record_field session_logged_in_fields[] = {
-    {"jid", RECORD_STRING, false, offsetof(struct session_logged_in, jid), 0, NULL},
-    {"lid", RECORD_STRING, true, offsetof(struct session_logged_in, lid), 0, NULL},
-    {"push_name", RECORD_STRING, true, offsetof(struct session_logged_in, push_name), 0, NULL},
-    {"at", RECORD_LONG, false, offsetof(struct session_logged_in, at), 0, NULL},
+    {"jid", RECORD_STRING, false, offsetof(struct session_logged_in, jid), 0, NULL, 0},
+    {"lid", RECORD_STRING, true, offsetof(struct session_logged_in, lid), 0, NULL, 0},
+    {"push_name", RECORD_STRING, true, offsetof(struct session_logged_in, push_name), 0, NULL, 0},
+    {"at", RECORD_LONG, false, offsetof(struct session_logged_in, at), 0, NULL, RECORD_TIME_MS_MAX},
 };
 
 const struct record_type record_session_logged_in_type = {"session_logged_in",
@@ -335,15 +346,15 @@ const struct record_type record_session_logged_in_type = {"session_logged_in",
 
 static const struct record_field session_profile_updated_fields[] = {
     {"display_name", RECORD_STRING, true, offsetof(struct session_profile_updated, display_name), 0,
-     NULL},
+     NULL, 0},
     {"profile_picture", RECORD_STRING, true,
-     offsetof(struct session_profile_updated, profile_picture), 0, NULL},
-    {"push_name", RECORD_STRING, true, offsetof(struct session_profile_updated, push_name), 0,
-     NULL},
+     offsetof(struct session_profile_updated, profile_picture), 0, NULL, 0},
+    {"push_name", RECORD_STRING, true, offsetof(struct session_profile_updated, push_name), 0, NULL,
+     0},
     {"operator_provider", RECORD_STRING, true,
-     offsetof(struct session_profile_updated, operator_provider), 0, NULL},
+     offsetof(struct session_profile_updated, operator_provider), 0, NULL, 0},
     {"operator_type", RECORD_STRING, true, offsetof(struct session_profile_updated, operator_type),
-     0, NULL},
+     0, NULL, 0},
 };
 
 const struct record_type record_session_profile_updated_type = {
@@ -358,8 +369,8 @@ const struct record_type record_session_profile_updated_type = {
 
 static const struct record_field session_connection_lost_fields[] = {
     {"code", RECORD_INT, true, offsetof(struct session_connection_lost, code),
-     offsetof(struct session_connection_lost, has_code), NULL},
-    {"reason", RECORD_STRING, false, offsetof(struct session_connection_lost, reason), 0, NULL},
+     offsetof(struct session_connection_lost, has_code), NULL, 0},
+    {"reason", RECORD_STRING, false, offsetof(struct session_connection_lost, reason), 0, NULL, 0},
 };
 
 const struct record_type record_session_connection_lost_type = {
@@ -373,9 +384,10 @@ const struct record_type record_session_connection_lost_type = {
     0};
 
 static const struct record_field session_reconnect_scheduled_fields[] = {
-    {"attempt", RECORD_INT, false, offsetof(struct session_reconnect_scheduled, attempt), 0, NULL},
-    {"delay_ms", RECORD_INT, false, offsetof(struct session_reconnect_scheduled, delay_ms), 0,
-     NULL},
+    {"attempt", RECORD_INT, false, offsetof(struct session_reconnect_scheduled, attempt), 0, NULL,
+     0},
+    {"delay_ms", RECORD_INT, false, offsetof(struct session_reconnect_scheduled, delay_ms), 0, NULL,
+     0},
 };
 
 const struct record_type record_session_reconnect_scheduled_type = {
@@ -389,8 +401,8 @@ const struct record_type record_session_reconnect_scheduled_type = {
     0};
 
 static const struct record_field session_disconnect_requested_fields[] = {
-    {"origin", RECORD_STRING, false, offsetof(struct session_disconnect_requested, origin), 0,
-     NULL},
+    {"origin", RECORD_STRING, false, offsetof(struct session_disconnect_requested, origin), 0, NULL,
+     0},
 };
 
 const struct record_type record_session_disconnect_requested_type = {
@@ -404,7 +416,7 @@ const struct record_type record_session_disconnect_requested_type = {
     0};
 
 static const struct record_field session_disconnected_fields[] = {
-    {"reason", RECORD_STRING, false, offsetof(struct session_disconnected, reason), 0, NULL},
+    {"reason", RECORD_STRING, false, offsetof(struct session_disconnected, reason), 0, NULL, 0},
 };
 
 const struct record_type record_session_disconnected_type = {
@@ -418,7 +430,8 @@ const struct record_type record_session_disconnected_type = {
     0};
 
 static const struct record_field session_disconnect_failed_fields[] = {
-    {"detail", RECORD_STRING, false, offsetof(struct session_disconnect_failed, detail), 0, NULL},
+    {"detail", RECORD_STRING, false, offsetof(struct session_disconnect_failed, detail), 0, NULL,
+     0},
 };
 
 const struct record_type record_session_disconnect_failed_type = {
@@ -435,7 +448,7 @@ const struct record_type record_session_logout_requested_type = {
     "session_logout_requested", sizeof(struct session_logout_requested), NULL, 0, 0, 0, NULL, 0};
 
 static const struct record_field session_logout_failed_fields[] = {
-    {"detail", RECORD_STRING, false, offsetof(struct session_logout_failed, detail), 0, NULL},
+    {"detail", RECORD_STRING, false, offsetof(struct session_logout_failed, detail), 0, NULL, 0},
 };
 
 const struct record_type record_session_logout_failed_type = {
@@ -449,7 +462,7 @@ const struct record_type record_session_logout_failed_type = {
     0};
 
 static const struct record_field session_logged_out_fields[] = {
-    {"reason", RECORD_STRING, false, offsetof(struct session_logged_out, reason), 0, NULL},
+    {"reason", RECORD_STRING, false, offsetof(struct session_logged_out, reason), 0, NULL, 0},
 };
 
 const struct record_type record_session_logged_out_type = {"session_logged_out",
@@ -466,23 +479,26 @@ const struct record_type record_session_deleted_type = {
     "session_deleted", sizeof(struct session_deleted), NULL, 0, 0, 0, NULL, 0};
 
 static const struct record_field session_event_fields[] = {
-    {"event_id", RECORD_STRING, false, offsetof(struct session_event, event_id), 0, NULL},
-    {"event_type", RECORD_STRING, false, offsetof(struct session_event, event_type), 0, NULL},
-    {"schema_version", RECORD_INT, false, offsetof(struct session_event, schema_version), 0, NULL},
+    {"event_id", RECORD_STRING, false, offsetof(struct session_event, event_id), 0, NULL, 0},
+    {"event_type", RECORD_STRING, false, offsetof(struct session_event, event_type), 0, NULL, 0},
+    {"schema_version", RECORD_INT, false, offsetof(struct session_event, schema_version), 0, NULL,
+     0},
     {"aggregate_type", RECORD_STRING, false, offsetof(struct session_event, aggregate_type), 0,
-     NULL},
-    {"aggregate_id", RECORD_STRING, false, offsetof(struct session_event, aggregate_id), 0, NULL},
-    {"sequence", RECORD_LONG, false, offsetof(struct session_event, sequence), 0, NULL},
-    {"occurred_at", RECORD_LONG, false, offsetof(struct session_event, occurred_at), 0, NULL},
-    {"correlation_id", RECORD_STRING, true, offsetof(struct session_event, correlation_id), 0,
-     NULL},
-    {"causation_id", RECORD_STRING, true, offsetof(struct session_event, causation_id), 0, NULL},
-    {"actor_kind", RECORD_STRING, false, offsetof(struct session_event, actor_kind), 0, NULL},
-    {"actor_id", RECORD_STRING, true, offsetof(struct session_event, actor_id), 0, NULL},
-    {"position", RECORD_LONG, false, offsetof(struct session_event, position), 0, NULL},
-    {"epoch", RECORD_LONG, false, offsetof(struct session_event, epoch), 0, NULL},
-    {"session_key", RECORD_STRING, false, offsetof(struct session_event, session_key), 0, NULL},
-    {"user_id", RECORD_LONG, false, offsetof(struct session_event, user_id), 0, NULL},
+     NULL, 0},
+    {"aggregate_id", RECORD_STRING, false, offsetof(struct session_event, aggregate_id), 0, NULL,
+     0},
+    {"sequence", RECORD_LONG, false, offsetof(struct session_event, sequence), 0, NULL, 0},
+    {"occurred_at", RECORD_LONG, false, offsetof(struct session_event, occurred_at), 0, NULL,
+     RECORD_TIME_US_MAX},
+    {"correlation_id", RECORD_STRING, true, offsetof(struct session_event, correlation_id), 0, NULL,
+     0},
+    {"causation_id", RECORD_STRING, true, offsetof(struct session_event, causation_id), 0, NULL, 0},
+    {"actor_kind", RECORD_STRING, false, offsetof(struct session_event, actor_kind), 0, NULL, 0},
+    {"actor_id", RECORD_STRING, true, offsetof(struct session_event, actor_id), 0, NULL, 0},
+    {"position", RECORD_LONG, false, offsetof(struct session_event, position), 0, NULL, 0},
+    {"epoch", RECORD_LONG, false, offsetof(struct session_event, epoch), 0, NULL, 0},
+    {"session_key", RECORD_STRING, false, offsetof(struct session_event, session_key), 0, NULL, 0},
+    {"user_id", RECORD_LONG, false, offsetof(struct session_event, user_id), 0, NULL, 0},
 };
 
 static const struct record_case session_event_cases[] = {
@@ -521,16 +537,16 @@ const struct record_type record_session_event_type = {
     sizeof(session_event_cases) / sizeof(session_event_cases[0])};
 
 static const struct record_field send_message_fields[] = {
-    {"recipient", RECORD_STRING, false, offsetof(struct send_message, recipient), 0, NULL},
-    {"kind", RECORD_STRING, false, offsetof(struct send_message, kind), 0, NULL},
-    {"text", RECORD_STRING, false, offsetof(struct send_message, text), 0, NULL},
-    {"contact_name", RECORD_STRING, true, offsetof(struct send_message, contact_name), 0, NULL},
+    {"recipient", RECORD_STRING, false, offsetof(struct send_message, recipient), 0, NULL, 0},
+    {"kind", RECORD_STRING, false, offsetof(struct send_message, kind), 0, NULL, 0},
+    {"text", RECORD_STRING, false, offsetof(struct send_message, text), 0, NULL, 0},
+    {"contact_name", RECORD_STRING, true, offsetof(struct send_message, contact_name), 0, NULL, 0},
     {"not_after", RECORD_LONG, true, offsetof(struct send_message, not_after),
-     offsetof(struct send_message, has_not_after), NULL},
-    {"blast_id", RECORD_STRING, true, offsetof(struct send_message, blast_id), 0, NULL},
+     offsetof(struct send_message, has_not_after), NULL, RECORD_TIME_MS_MAX},
+    {"blast_id", RECORD_STRING, true, offsetof(struct send_message, blast_id), 0, NULL, 0},
     {"blast_index", RECORD_INT, true, offsetof(struct send_message, blast_index),
-     offsetof(struct send_message, has_blast_index), NULL},
-    {"campaign_id", RECORD_STRING, true, offsetof(struct send_message, campaign_id), 0, NULL},
+     offsetof(struct send_message, has_blast_index), NULL, 0},
+    {"campaign_id", RECORD_STRING, true, offsetof(struct send_message, campaign_id), 0, NULL, 0},
 };
 
 const struct record_type record_send_message_type = {"send_message",
@@ -544,22 +560,27 @@ const struct record_type record_send_message_type = {"send_message",
                                                      0};
 
 static const struct record_field message_command_fields[] = {
-    {"command_id", RECORD_STRING, false, offsetof(struct message_command, command_id), 0, NULL},
-    {"command_type", RECORD_STRING, false, offsetof(struct message_command, command_type), 0, NULL},
-    {"schema_version", RECORD_INT, false, offsetof(struct message_command, schema_version), 0,
-     NULL},
-    {"aggregate_id", RECORD_STRING, false, offsetof(struct message_command, aggregate_id), 0, NULL},
-    {"session_uuid", RECORD_STRING, false, offsetof(struct message_command, session_uuid), 0, NULL},
-    {"user_id", RECORD_LONG, false, offsetof(struct message_command, user_id), 0, NULL},
+    {"command_id", RECORD_STRING, false, offsetof(struct message_command, command_id), 0, NULL, 0},
+    {"command_type", RECORD_STRING, false, offsetof(struct message_command, command_type), 0, NULL,
+     0},
+    {"schema_version", RECORD_INT, false, offsetof(struct message_command, schema_version), 0, NULL,
+     0},
+    {"aggregate_id", RECORD_STRING, false, offsetof(struct message_command, aggregate_id), 0, NULL,
+     0},
+    {"session_uuid", RECORD_STRING, false, offsetof(struct message_command, session_uuid), 0, NULL,
+     0},
+    {"user_id", RECORD_LONG, false, offsetof(struct message_command, user_id), 0, NULL, 0},
     {"correlation_id", RECORD_STRING, false, offsetof(struct message_command, correlation_id), 0,
-     NULL},
-    {"reply_to", RECORD_STRING, true, offsetof(struct message_command, reply_to), 0, NULL},
-    {"issued_at", RECORD_LONG, false, offsetof(struct message_command, issued_at), 0, NULL},
-    {"deadline", RECORD_LONG, false, offsetof(struct message_command, deadline), 0, NULL},
-    {"actor_kind", RECORD_STRING, false, offsetof(struct message_command, actor_kind), 0, NULL},
-    {"actor_id", RECORD_STRING, true, offsetof(struct message_command, actor_id), 0, NULL},
+     NULL, 0},
+    {"reply_to", RECORD_STRING, true, offsetof(struct message_command, reply_to), 0, NULL, 0},
+    {"issued_at", RECORD_LONG, false, offsetof(struct message_command, issued_at), 0, NULL,
+     RECORD_TIME_MS_MAX},
+    {"deadline", RECORD_LONG, false, offsetof(struct message_command, deadline), 0, NULL,
+     RECORD_TIME_MS_MAX},
+    {"actor_kind", RECORD_STRING, false, offsetof(struct message_command, actor_kind), 0, NULL, 0},
+    {"actor_id", RECORD_STRING, true, offsetof(struct message_command, actor_id), 0, NULL, 0},
     {"session_sequence", RECORD_LONG, true, offsetof(struct message_command, session_sequence),
-     offsetof(struct message_command, has_session_sequence), NULL},
+     offsetof(struct message_command, has_session_sequence), NULL, 0},
 };
 
 static const struct record_case message_command_cases[] = {
@@ -577,10 +598,11 @@ const struct record_type record_message_command_type = {
     sizeof(message_command_cases) / sizeof(message_command_cases[0])};
 
 static const struct record_field message_queued_fields[] = {
-    {"recipient", RECORD_STRING, false, offsetof(struct message_queued, recipient), 0, NULL},
-    {"kind", RECORD_STRING, false, offsetof(struct message_queued, kind), 0, NULL},
-    {"text", RECORD_STRING, false, offsetof(struct message_queued, text), 0, NULL},
-    {"contact_name", RECORD_STRING, true, offsetof(struct message_queued, contact_name), 0, NULL},
+    {"recipient", RECORD_STRING, false, offsetof(struct message_queued, recipient), 0, NULL, 0},
+    {"kind", RECORD_STRING, false, offsetof(struct message_queued, kind), 0, NULL, 0},
+    {"text", RECORD_STRING, false, offsetof(struct message_queued, text), 0, NULL, 0},
+    {"contact_name", RECORD_STRING, true, offsetof(struct message_queued, contact_name), 0, NULL,
+     0},
 };
 
 const struct record_type record_message_queued_type = {"message_queued",
@@ -594,11 +616,11 @@ const struct record_type record_message_queued_type = {"message_queued",
                                                        0};
 
 static const struct record_field message_dispatched_fields[] = {
-    {"attempt", RECORD_INT, false, offsetof(struct message_dispatched, attempt), 0, NULL},
+    {"attempt", RECORD_INT, false, offsetof(struct message_dispatched, attempt), 0, NULL, 0},
     {"wa_message_id", RECORD_STRING, false, offsetof(struct message_dispatched, wa_message_id), 0,
-     NULL},
-    {"recipient", RECORD_STRING, false, offsetof(struct message_dispatched, recipient), 0, NULL},
-    {"text", RECORD_STRING, false, offsetof(struct message_dispatched, text), 0, NULL},
+     NULL, 0},
+    {"recipient", RECORD_STRING, false, offsetof(struct message_dispatched, recipient), 0, NULL, 0},
+    {"text", RECORD_STRING, false, offsetof(struct message_dispatched, text), 0, NULL, 0},
 };
 
 const struct record_type record_message_dispatched_type = {"message_dispatched",
@@ -612,8 +634,9 @@ const struct record_type record_message_dispatched_type = {"message_dispatched",
                                                            0};
 
 static const struct record_field message_sent_fields[] = {
-    {"wa_message_id", RECORD_STRING, false, offsetof(struct message_sent, wa_message_id), 0, NULL},
-    {"at", RECORD_LONG, false, offsetof(struct message_sent, at), 0, NULL},
+    {"wa_message_id", RECORD_STRING, false, offsetof(struct message_sent, wa_message_id), 0, NULL,
+     0},
+    {"at", RECORD_LONG, false, offsetof(struct message_sent, at), 0, NULL, RECORD_TIME_MS_MAX},
 };
 
 const struct record_type record_message_sent_type = {"message_sent",
@@ -627,8 +650,8 @@ const struct record_type record_message_sent_type = {"message_sent",
                                                      0};
 
 static const struct record_field message_delivered_fields[] = {
-    {"at", RECORD_LONG, false, offsetof(struct message_delivered, at), 0, NULL},
-    {"source", RECORD_STRING, false, offsetof(struct message_delivered, source), 0, NULL},
+    {"at", RECORD_LONG, false, offsetof(struct message_delivered, at), 0, NULL, RECORD_TIME_MS_MAX},
+    {"source", RECORD_STRING, false, offsetof(struct message_delivered, source), 0, NULL, 0},
 };
 
 const struct record_type record_message_delivered_type = {"message_delivered",
@@ -642,8 +665,8 @@ const struct record_type record_message_delivered_type = {"message_delivered",
                                                           0};
 
 static const struct record_field message_read_fields[] = {
-    {"at", RECORD_LONG, false, offsetof(struct message_read, at), 0, NULL},
-    {"source", RECORD_STRING, false, offsetof(struct message_read, source), 0, NULL},
+    {"at", RECORD_LONG, false, offsetof(struct message_read, at), 0, NULL, RECORD_TIME_MS_MAX},
+    {"source", RECORD_STRING, false, offsetof(struct message_read, source), 0, NULL, 0},
 };
 
 const struct record_type record_message_read_type = {"message_read",
@@ -657,11 +680,11 @@ const struct record_type record_message_read_type = {"message_read",
                                                      0};
 
 static const struct record_field message_failed_fields[] = {
-    {"error", RECORD_STRING, false, offsetof(struct message_failed, error), 0, NULL},
-    {"permanent", RECORD_BOOL, false, offsetof(struct message_failed, permanent), 0, NULL},
-    {"attempt", RECORD_INT, false, offsetof(struct message_failed, attempt), 0, NULL},
+    {"error", RECORD_STRING, false, offsetof(struct message_failed, error), 0, NULL, 0},
+    {"permanent", RECORD_BOOL, false, offsetof(struct message_failed, permanent), 0, NULL, 0},
+    {"attempt", RECORD_INT, false, offsetof(struct message_failed, attempt), 0, NULL, 0},
     {"next_attempt_at", RECORD_LONG, true, offsetof(struct message_failed, next_attempt_at),
-     offsetof(struct message_failed, has_next_attempt_at), NULL},
+     offsetof(struct message_failed, has_next_attempt_at), NULL, RECORD_TIME_MS_MAX},
 };
 
 const struct record_type record_message_failed_type = {"message_failed",
@@ -675,7 +698,7 @@ const struct record_type record_message_failed_type = {"message_failed",
                                                        0};
 
 static const struct record_field message_skipped_fields[] = {
-    {"reason", RECORD_STRING, false, offsetof(struct message_skipped, reason), 0, NULL},
+    {"reason", RECORD_STRING, false, offsetof(struct message_skipped, reason), 0, NULL, 0},
 };
 
 const struct record_type record_message_skipped_type = {"message_skipped",
@@ -689,7 +712,7 @@ const struct record_type record_message_skipped_type = {"message_skipped",
                                                         0};
 
 static const struct record_field message_expired_fields[] = {
-    {"reason", RECORD_STRING, false, offsetof(struct message_expired, reason), 0, NULL},
+    {"reason", RECORD_STRING, false, offsetof(struct message_expired, reason), 0, NULL, 0},
 };
 
 const struct record_type record_message_expired_type = {"message_expired",
@@ -704,17 +727,17 @@ const struct record_type record_message_expired_type = {"message_expired",
 
 static const struct record_field inbound_message_received_fields[] = {
     {"wa_message_id", RECORD_STRING, false,
-     offsetof(struct inbound_message_received, wa_message_id), 0, NULL},
-    {"from", RECORD_STRING, false, offsetof(struct inbound_message_received, from), 0, NULL},
-    {"to", RECORD_STRING, false, offsetof(struct inbound_message_received, to), 0, NULL},
+     offsetof(struct inbound_message_received, wa_message_id), 0, NULL, 0},
+    {"from", RECORD_STRING, false, offsetof(struct inbound_message_received, from), 0, NULL, 0},
+    {"to", RECORD_STRING, false, offsetof(struct inbound_message_received, to), 0, NULL, 0},
     {"participant", RECORD_STRING, true, offsetof(struct inbound_message_received, participant), 0,
-     NULL},
+     NULL, 0},
     {"push_name", RECORD_STRING, true, offsetof(struct inbound_message_received, push_name), 0,
-     NULL},
-    {"kind", RECORD_STRING, false, offsetof(struct inbound_message_received, kind), 0, NULL},
-    {"text", RECORD_STRING, false, offsetof(struct inbound_message_received, text), 0, NULL},
-    {"timestamp", RECORD_LONG, false, offsetof(struct inbound_message_received, timestamp), 0,
-     NULL},
+     NULL, 0},
+    {"kind", RECORD_STRING, false, offsetof(struct inbound_message_received, kind), 0, NULL, 0},
+    {"text", RECORD_STRING, false, offsetof(struct inbound_message_received, text), 0, NULL, 0},
+    {"timestamp", RECORD_LONG, false, offsetof(struct inbound_message_received, timestamp), 0, NULL,
+     0},
 };
 
 const struct record_type record_inbound_message_received_type = {
@@ -728,29 +751,34 @@ const struct record_type record_inbound_message_received_type = {
     0};
 
 static const struct record_field message_event_fields[] = {
-    {"event_id", RECORD_STRING, false, offsetof(struct message_event, event_id), 0, NULL},
-    {"event_type", RECORD_STRING, false, offsetof(struct message_event, event_type), 0, NULL},
-    {"schema_version", RECORD_INT, false, offsetof(struct message_event, schema_version), 0, NULL},
+    {"event_id", RECORD_STRING, false, offsetof(struct message_event, event_id), 0, NULL, 0},
+    {"event_type", RECORD_STRING, false, offsetof(struct message_event, event_type), 0, NULL, 0},
+    {"schema_version", RECORD_INT, false, offsetof(struct message_event, schema_version), 0, NULL,
+     0},
     {"aggregate_type", RECORD_STRING, false, offsetof(struct message_event, aggregate_type), 0,
-     NULL},
-    {"aggregate_id", RECORD_STRING, false, offsetof(struct message_event, aggregate_id), 0, NULL},
-    {"sequence", RECORD_LONG, false, offsetof(struct message_event, sequence), 0, NULL},
-    {"occurred_at", RECORD_LONG, false, offsetof(struct message_event, occurred_at), 0, NULL},
-    {"correlation_id", RECORD_STRING, true, offsetof(struct message_event, correlation_id), 0,
-     NULL},
-    {"causation_id", RECORD_STRING, true, offsetof(struct message_event, causation_id), 0, NULL},
-    {"actor_kind", RECORD_STRING, false, offsetof(struct message_event, actor_kind), 0, NULL},
-    {"actor_id", RECORD_STRING, true, offsetof(struct message_event, actor_id), 0, NULL},
-    {"position", RECORD_LONG, false, offsetof(struct message_event, position), 0, NULL},
-    {"epoch", RECORD_LONG, false, offsetof(struct message_event, epoch), 0, NULL},
-    {"session_uuid", RECORD_STRING, false, offsetof(struct message_event, session_uuid), 0, NULL},
-    {"session_key", RECORD_STRING, false, offsetof(struct message_event, session_key), 0, NULL},
-    {"user_id", RECORD_LONG, false, offsetof(struct message_event, user_id), 0, NULL},
-    {"blast_id", RECORD_STRING, true, offsetof(struct message_event, blast_id), 0, NULL},
+     NULL, 0},
+    {"aggregate_id", RECORD_STRING, false, offsetof(struct message_event, aggregate_id), 0, NULL,
+     0},
+    {"sequence", RECORD_LONG, false, offsetof(struct message_event, sequence), 0, NULL, 0},
+    {"occurred_at", RECORD_LONG, false, offsetof(struct message_event, occurred_at), 0, NULL,
+     RECORD_TIME_US_MAX},
+    {"correlation_id", RECORD_STRING, true, offsetof(struct message_event, correlation_id), 0, NULL,
+     0},
+    {"causation_id", RECORD_STRING, true, offsetof(struct message_event, causation_id), 0, NULL, 0},
+    {"actor_kind", RECORD_STRING, false, offsetof(struct message_event, actor_kind), 0, NULL, 0},
+    {"actor_id", RECORD_STRING, true, offsetof(struct message_event, actor_id), 0, NULL, 0},
+    {"position", RECORD_LONG, false, offsetof(struct message_event, position), 0, NULL, 0},
+    {"epoch", RECORD_LONG, false, offsetof(struct message_event, epoch), 0, NULL, 0},
+    {"session_uuid", RECORD_STRING, false, offsetof(struct message_event, session_uuid), 0, NULL,
+     0},
+    {"session_key", RECORD_STRING, false, offsetof(struct message_event, session_key), 0, NULL, 0},
+    {"user_id", RECORD_LONG, false, offsetof(struct message_event, user_id), 0, NULL, 0},
+    {"blast_id", RECORD_STRING, true, offsetof(struct message_event, blast_id), 0, NULL, 0},
     {"blast_index", RECORD_INT, true, offsetof(struct message_event, blast_index),
-     offsetof(struct message_event, has_blast_index), NULL},
-    {"campaign_id", RECORD_STRING, true, offsetof(struct message_event, campaign_id), 0, NULL},
-    {"state_before", RECORD_STRING, false, offsetof(struct message_event, state_before), 0, NULL},
+     offsetof(struct message_event, has_blast_index), NULL, 0},
+    {"campaign_id", RECORD_STRING, true, offsetof(struct message_event, campaign_id), 0, NULL, 0},
+    {"state_before", RECORD_STRING, false, offsetof(struct message_event, state_before), 0, NULL,
+     0},
 };
 
 static const struct record_case message_event_cases[] = {
@@ -776,22 +804,24 @@ const struct record_type record_message_event_type = {
     sizeof(message_event_cases) / sizeof(message_event_cases[0])};
 
 static const struct record_field create_blast_fields[] = {
-    {"id", RECORD_LONG, false, offsetof(struct create_blast, id), 0, NULL},
-    {"blast_key", RECORD_STRING, false, offsetof(struct create_blast, blast_key), 0, NULL},
-    {"session_key", RECORD_STRING, false, offsetof(struct create_blast, session_key), 0, NULL},
-    {"campaign_id", RECORD_STRING, true, offsetof(struct create_blast, campaign_id), 0, NULL},
-    {"campaign_name", RECORD_STRING, false, offsetof(struct create_blast, campaign_name), 0, NULL},
+    {"id", RECORD_LONG, false, offsetof(struct create_blast, id), 0, NULL, 0},
+    {"blast_key", RECORD_STRING, false, offsetof(struct create_blast, blast_key), 0, NULL, 0},
+    {"session_key", RECORD_STRING, false, offsetof(struct create_blast, session_key), 0, NULL, 0},
+    {"campaign_id", RECORD_STRING, true, offsetof(struct create_blast, campaign_id), 0, NULL, 0},
+    {"campaign_name", RECORD_STRING, false, offsetof(struct create_blast, campaign_name), 0, NULL,
+     0},
     {"message_template", RECORD_STRING, false, offsetof(struct create_blast, message_template), 0,
-     NULL},
-    {"total_messages", RECORD_INT, false, offsetof(struct create_blast, total_messages), 0, NULL},
-    {"upload_id", RECORD_STRING, false, offsetof(struct create_blast, upload_id), 0, NULL},
-    {"chunk_count", RECORD_INT, false, offsetof(struct create_blast, chunk_count), 0, NULL},
+     NULL, 0},
+    {"total_messages", RECORD_INT, false, offsetof(struct create_blast, total_messages), 0, NULL,
+     0},
+    {"upload_id", RECORD_STRING, false, offsetof(struct create_blast, upload_id), 0, NULL, 0},
+    {"chunk_count", RECORD_INT, false, offsetof(struct create_blast, chunk_count), 0, NULL, 0},
     {"recipients_sha256", RECORD_STRING, false, offsetof(struct create_blast, recipients_sha256), 0,
-     NULL},
+     NULL, 0},
     {"last_chunk_offset", RECORD_LONG, false, offsetof(struct create_blast, last_chunk_offset), 0,
-     NULL},
-    {"config", RECORD_STRING, false, offsetof(struct create_blast, config), 0, NULL},
-    {"auto_start", RECORD_BOOL, false, offsetof(struct create_blast, auto_start), 0, NULL},
+     NULL, 0},
+    {"config", RECORD_STRING, false, offsetof(struct create_blast, config), 0, NULL, 0},
+    {"auto_start", RECORD_BOOL, false, offsetof(struct create_blast, auto_start), 0, NULL, 0},
 };
 
 const struct record_type record_create_blast_type = {"create_blast",
@@ -820,21 +850,27 @@ const struct record_type record_delete_blast_type = {
     "delete_blast", sizeof(struct delete_blast), NULL, 0, 0, 0, NULL, 0};
 
 static const struct record_field blast_command_fields[] = {
-    {"command_id", RECORD_STRING, false, offsetof(struct blast_command, command_id), 0, NULL},
-    {"command_type", RECORD_STRING, false, offsetof(struct blast_command, command_type), 0, NULL},
-    {"schema_version", RECORD_INT, false, offsetof(struct blast_command, schema_version), 0, NULL},
-    {"aggregate_id", RECORD_STRING, false, offsetof(struct blast_command, aggregate_id), 0, NULL},
-    {"session_uuid", RECORD_STRING, false, offsetof(struct blast_command, session_uuid), 0, NULL},
-    {"user_id", RECORD_LONG, false, offsetof(struct blast_command, user_id), 0, NULL},
+    {"command_id", RECORD_STRING, false, offsetof(struct blast_command, command_id), 0, NULL, 0},
+    {"command_type", RECORD_STRING, false, offsetof(struct blast_command, command_type), 0, NULL,
+     0},
+    {"schema_version", RECORD_INT, false, offsetof(struct blast_command, schema_version), 0, NULL,
+     0},
+    {"aggregate_id", RECORD_STRING, false, offsetof(struct blast_command, aggregate_id), 0, NULL,
+     0},
+    {"session_uuid", RECORD_STRING, false, offsetof(struct blast_command, session_uuid), 0, NULL,
+     0},
+    {"user_id", RECORD_LONG, false, offsetof(struct blast_command, user_id), 0, NULL, 0},
     {"correlation_id", RECORD_STRING, false, offsetof(struct blast_command, correlation_id), 0,
-     NULL},
-    {"reply_to", RECORD_STRING, true, offsetof(struct blast_command, reply_to), 0, NULL},
-    {"issued_at", RECORD_LONG, false, offsetof(struct blast_command, issued_at), 0, NULL},
-    {"deadline", RECORD_LONG, false, offsetof(struct blast_command, deadline), 0, NULL},
-    {"actor_kind", RECORD_STRING, false, offsetof(struct blast_command, actor_kind), 0, NULL},
-    {"actor_id", RECORD_STRING, true, offsetof(struct blast_command, actor_id), 0, NULL},
+     NULL, 0},
+    {"reply_to", RECORD_STRING, true, offsetof(struct blast_command, reply_to), 0, NULL, 0},
+    {"issued_at", RECORD_LONG, false, offsetof(struct blast_command, issued_at), 0, NULL,
+     RECORD_TIME_MS_MAX},
+    {"deadline", RECORD_LONG, false, offsetof(struct blast_command, deadline), 0, NULL,
+     RECORD_TIME_MS_MAX},
+    {"actor_kind", RECORD_STRING, false, offsetof(struct blast_command, actor_kind), 0, NULL, 0},
+    {"actor_id", RECORD_STRING, true, offsetof(struct blast_command, actor_id), 0, NULL, 0},
     {"session_sequence", RECORD_LONG, true, offsetof(struct blast_command, session_sequence),
-     offsetof(struct blast_command, has_session_sequence), NULL},
+     offsetof(struct blast_command, has_session_sequence), NULL, 0},
 };
 
 static const struct record_case blast_command_cases[] = {
@@ -857,11 +893,11 @@ const struct record_type record_blast_command_type = {
     sizeof(blast_command_cases) / sizeof(blast_command_cases[0])};
 
 static const struct record_field recipient_fields[] = {
-    {"phone", RECORD_STRING, false, offsetof(struct recipient, phone), 0, NULL},
-    {"contact_name", RECORD_STRING, true, offsetof(struct recipient, contact_name), 0, NULL},
-    {"variables", RECORD_STRING_MAP, false, offsetof(struct recipient, variables), 0, NULL},
-    {"message_template", RECORD_STRING, true, offsetof(struct recipient, message_template), 0,
-     NULL},
+    {"phone", RECORD_STRING, false, offsetof(struct recipient, phone), 0, NULL, 0},
+    {"contact_name", RECORD_STRING, true, offsetof(struct recipient, contact_name), 0, NULL, 0},
+    {"variables", RECORD_STRING_MAP, false, offsetof(struct recipient, variables), 0, NULL, 0},
+    {"message_template", RECORD_STRING, true, offsetof(struct recipient, message_template), 0, NULL,
+     0},
 };
 
 const struct record_type record_recipient_type = {"recipient",
@@ -875,14 +911,14 @@ const struct record_type record_recipient_type = {"recipient",
                                                   0};
 
 static const struct record_field blast_recipients_fields[] = {
-    {"blast_id", RECORD_STRING, false, offsetof(struct blast_recipients, blast_id), 0, NULL},
-    {"upload_id", RECORD_STRING, false, offsetof(struct blast_recipients, upload_id), 0, NULL},
-    {"session_uuid", RECORD_STRING, false, offsetof(struct blast_recipients, session_uuid), 0,
-     NULL},
-    {"user_id", RECORD_LONG, false, offsetof(struct blast_recipients, user_id), 0, NULL},
-    {"first_index", RECORD_INT, false, offsetof(struct blast_recipients, first_index), 0, NULL},
+    {"blast_id", RECORD_STRING, false, offsetof(struct blast_recipients, blast_id), 0, NULL, 0},
+    {"upload_id", RECORD_STRING, false, offsetof(struct blast_recipients, upload_id), 0, NULL, 0},
+    {"session_uuid", RECORD_STRING, false, offsetof(struct blast_recipients, session_uuid), 0, NULL,
+     0},
+    {"user_id", RECORD_LONG, false, offsetof(struct blast_recipients, user_id), 0, NULL, 0},
+    {"first_index", RECORD_INT, false, offsetof(struct blast_recipients, first_index), 0, NULL, 0},
     {"recipients", RECORD_RECORD_LIST, false, offsetof(struct blast_recipients, recipients), 0,
-     &record_recipient_type},
+     &record_recipient_type, 0},
 };
 
 const struct record_type record_blast_recipients_type = {"blast_recipients",
@@ -896,13 +932,15 @@ const struct record_type record_blast_recipients_type = {"blast_recipients",
                                                          0};
 
 static const struct record_field blast_created_fields[] = {
-    {"campaign_id", RECORD_STRING, true, offsetof(struct blast_created, campaign_id), 0, NULL},
-    {"campaign_name", RECORD_STRING, false, offsetof(struct blast_created, campaign_name), 0, NULL},
+    {"campaign_id", RECORD_STRING, true, offsetof(struct blast_created, campaign_id), 0, NULL, 0},
+    {"campaign_name", RECORD_STRING, false, offsetof(struct blast_created, campaign_name), 0, NULL,
+     0},
     {"message_template", RECORD_STRING, false, offsetof(struct blast_created, message_template), 0,
-     NULL},
-    {"total_messages", RECORD_INT, false, offsetof(struct blast_created, total_messages), 0, NULL},
-    {"upload_id", RECORD_STRING, false, offsetof(struct blast_created, upload_id), 0, NULL},
-    {"config", RECORD_STRING, false, offsetof(struct blast_created, config), 0, NULL},
+     NULL, 0},
+    {"total_messages", RECORD_INT, false, offsetof(struct blast_created, total_messages), 0, NULL,
+     0},
+    {"upload_id", RECORD_STRING, false, offsetof(struct blast_created, upload_id), 0, NULL, 0},
+    {"config", RECORD_STRING, false, offsetof(struct blast_created, config), 0, NULL, 0},
 };
 
 const struct record_type record_blast_created_type = {"blast_created",
@@ -916,7 +954,7 @@ const struct record_type record_blast_created_type = {"blast_created",
                                                       0};
 
 static const struct record_field blast_started_fields[] = {
-    {"at", RECORD_LONG, false, offsetof(struct blast_started, at), 0, NULL},
+    {"at", RECORD_LONG, false, offsetof(struct blast_started, at), 0, NULL, RECORD_TIME_MS_MAX},
 };
 
 const struct record_type record_blast_started_type = {"blast_started",
@@ -930,8 +968,8 @@ const struct record_type record_blast_started_type = {"blast_started",
                                                       0};
 
 static const struct record_field blast_paused_fields[] = {
-    {"reason", RECORD_STRING, false, offsetof(struct blast_paused, reason), 0, NULL},
-    {"at", RECORD_LONG, false, offsetof(struct blast_paused, at), 0, NULL},
+    {"reason", RECORD_STRING, false, offsetof(struct blast_paused, reason), 0, NULL, 0},
+    {"at", RECORD_LONG, false, offsetof(struct blast_paused, at), 0, NULL, RECORD_TIME_MS_MAX},
 };
 
 const struct record_type record_blast_paused_type = {"blast_paused",
@@ -945,7 +983,7 @@ const struct record_type record_blast_paused_type = {"blast_paused",
                                                      0};
 
 static const struct record_field blast_resumed_fields[] = {
-    {"at", RECORD_LONG, false, offsetof(struct blast_resumed, at), 0, NULL},
+    {"at", RECORD_LONG, false, offsetof(struct blast_resumed, at), 0, NULL, RECORD_TIME_MS_MAX},
 };
 
 const struct record_type record_blast_resumed_type = {"blast_resumed",
@@ -959,16 +997,19 @@ const struct record_type record_blast_resumed_type = {"blast_resumed",
                                                       0};
 
 static const struct record_field blast_progressed_fields[] = {
-    {"current_index", RECORD_INT, false, offsetof(struct blast_progressed, current_index), 0, NULL},
-    {"sent_count", RECORD_INT, false, offsetof(struct blast_progressed, sent_count), 0, NULL},
-    {"failed_count", RECORD_INT, false, offsetof(struct blast_progressed, failed_count), 0, NULL},
-    {"skipped_count", RECORD_INT, false, offsetof(struct blast_progressed, skipped_count), 0, NULL},
+    {"current_index", RECORD_INT, false, offsetof(struct blast_progressed, current_index), 0, NULL,
+     0},
+    {"sent_count", RECORD_INT, false, offsetof(struct blast_progressed, sent_count), 0, NULL, 0},
+    {"failed_count", RECORD_INT, false, offsetof(struct blast_progressed, failed_count), 0, NULL,
+     0},
+    {"skipped_count", RECORD_INT, false, offsetof(struct blast_progressed, skipped_count), 0, NULL,
+     0},
     {"delivered_count", RECORD_INT, false, offsetof(struct blast_progressed, delivered_count), 0,
-     NULL},
-    {"read_count", RECORD_INT, false, offsetof(struct blast_progressed, read_count), 0, NULL},
+     NULL, 0},
+    {"read_count", RECORD_INT, false, offsetof(struct blast_progressed, read_count), 0, NULL, 0},
     {"estimated_completion", RECORD_LONG, true,
      offsetof(struct blast_progressed, estimated_completion),
-     offsetof(struct blast_progressed, has_estimated_completion), NULL},
+     offsetof(struct blast_progressed, has_estimated_completion), NULL, RECORD_TIME_MS_MAX},
 };
 
 const struct record_type record_blast_progressed_type = {"blast_progressed",
@@ -982,14 +1023,16 @@ const struct record_type record_blast_progressed_type = {"blast_progressed",
                                                          0};
 
 static const struct record_field blast_completed_fields[] = {
-    {"at", RECORD_LONG, false, offsetof(struct blast_completed, at), 0, NULL},
-    {"current_index", RECORD_INT, false, offsetof(struct blast_completed, current_index), 0, NULL},
-    {"sent_count", RECORD_INT, false, offsetof(struct blast_completed, sent_count), 0, NULL},
-    {"failed_count", RECORD_INT, false, offsetof(struct blast_completed, failed_count), 0, NULL},
-    {"skipped_count", RECORD_INT, false, offsetof(struct blast_completed, skipped_count), 0, NULL},
+    {"at", RECORD_LONG, false, offsetof(struct blast_completed, at), 0, NULL, RECORD_TIME_MS_MAX},
+    {"current_index", RECORD_INT, false, offsetof(struct blast_completed, current_index), 0, NULL,
+     0},
+    {"sent_count", RECORD_INT, false, offsetof(struct blast_completed, sent_count), 0, NULL, 0},
+    {"failed_count", RECORD_INT, false, offsetof(struct blast_completed, failed_count), 0, NULL, 0},
+    {"skipped_count", RECORD_INT, false, offsetof(struct blast_completed, skipped_count), 0, NULL,
+     0},
     {"delivered_count", RECORD_INT, false, offsetof(struct blast_completed, delivered_count), 0,
-     NULL},
-    {"read_count", RECORD_INT, false, offsetof(struct blast_completed, read_count), 0, NULL},
+     NULL, 0},
+    {"read_count", RECORD_INT, false, offsetof(struct blast_completed, read_count), 0, NULL, 0},
 };
 
 const struct record_type record_blast_completed_type = {"blast_completed",
@@ -1003,14 +1046,14 @@ const struct record_type record_blast_completed_type = {"blast_completed",
                                                         0};
 
 static const struct record_field blast_stopped_fields[] = {
-    {"at", RECORD_LONG, false, offsetof(struct blast_stopped, at), 0, NULL},
-    {"current_index", RECORD_INT, false, offsetof(struct blast_stopped, current_index), 0, NULL},
-    {"sent_count", RECORD_INT, false, offsetof(struct blast_stopped, sent_count), 0, NULL},
-    {"failed_count", RECORD_INT, false, offsetof(struct blast_stopped, failed_count), 0, NULL},
-    {"skipped_count", RECORD_INT, false, offsetof(struct blast_stopped, skipped_count), 0, NULL},
-    {"delivered_count", RECORD_INT, false, offsetof(struct blast_stopped, delivered_count), 0,
-     NULL},
-    {"read_count", RECORD_INT, false, offsetof(struct blast_stopped, read_count), 0, NULL},
+    {"at", RECORD_LONG, false, offsetof(struct blast_stopped, at), 0, NULL, RECORD_TIME_MS_MAX},
+    {"current_index", RECORD_INT, false, offsetof(struct blast_stopped, current_index), 0, NULL, 0},
+    {"sent_count", RECORD_INT, false, offsetof(struct blast_stopped, sent_count), 0, NULL, 0},
+    {"failed_count", RECORD_INT, false, offsetof(struct blast_stopped, failed_count), 0, NULL, 0},
+    {"skipped_count", RECORD_INT, false, offsetof(struct blast_stopped, skipped_count), 0, NULL, 0},
+    {"delivered_count", RECORD_INT, false, offsetof(struct blast_stopped, delivered_count), 0, NULL,
+     0},
+    {"read_count", RECORD_INT, false, offsetof(struct blast_stopped, read_count), 0, NULL, 0},
 };
 
 const struct record_type record_blast_stopped_type = {"blast_stopped",
@@ -1024,14 +1067,16 @@ const struct record_type record_blast_stopped_type = {"blast_stopped",
                                                       0};
 
 static const struct record_field blast_failed_fields[] = {
-    {"at", RECORD_LONG, false, offsetof(struct blast_failed, at), 0, NULL},
-    {"error_message", RECORD_STRING, false, offsetof(struct blast_failed, error_message), 0, NULL},
-    {"current_index", RECORD_INT, false, offsetof(struct blast_failed, current_index), 0, NULL},
-    {"sent_count", RECORD_INT, false, offsetof(struct blast_failed, sent_count), 0, NULL},
-    {"failed_count", RECORD_INT, false, offsetof(struct blast_failed, failed_count), 0, NULL},
-    {"skipped_count", RECORD_INT, false, offsetof(struct blast_failed, skipped_count), 0, NULL},
-    {"delivered_count", RECORD_INT, false, offsetof(struct blast_failed, delivered_count), 0, NULL},
-    {"read_count", RECORD_INT, false, offsetof(struct blast_failed, read_count), 0, NULL},
+    {"at", RECORD_LONG, false, offsetof(struct blast_failed, at), 0, NULL, RECORD_TIME_MS_MAX},
+    {"error_message", RECORD_STRING, false, offsetof(struct blast_failed, error_message), 0, NULL,
+     0},
+    {"current_index", RECORD_INT, false, offsetof(struct blast_failed, current_index), 0, NULL, 0},
+    {"sent_count", RECORD_INT, false, offsetof(struct blast_failed, sent_count), 0, NULL, 0},
+    {"failed_count", RECORD_INT, false, offsetof(struct blast_failed, failed_count), 0, NULL, 0},
+    {"skipped_count", RECORD_INT, false, offsetof(struct blast_failed, skipped_count), 0, NULL, 0},
+    {"delivered_count", RECORD_INT, false, offsetof(struct blast_failed, delivered_count), 0, NULL,
+     0},
+    {"read_count", RECORD_INT, false, offsetof(struct blast_failed, read_count), 0, NULL, 0},
 };
 
 const struct record_type record_blast_failed_type = {"blast_failed",
@@ -1048,8 +1093,8 @@ const struct record_type record_blast_deleted_type = {
     "blast_deleted", sizeof(struct blast_deleted), NULL, 0, 0, 0, NULL, 0};
 
 static const struct record_field skipped_recipient_fields[] = {
-    {"index", RECORD_INT, false, offsetof(struct skipped_recipient, index), 0, NULL},
-    {"reason", RECORD_STRING, false, offsetof(struct skipped_recipient, reason), 0, NULL},
+    {"index", RECORD_INT, false, offsetof(struct skipped_recipient, index), 0, NULL, 0},
+    {"reason", RECORD_STRING, false, offsetof(struct skipped_recipient, reason), 0, NULL, 0},
 };
 
 const struct record_type record_skipped_recipient_type = {"skipped_recipient",
@@ -1064,7 +1109,7 @@ const struct record_type record_skipped_recipient_type = {"skipped_recipient",
 
 static const struct record_field blast_recipients_skipped_fields[] = {
     {"recipients", RECORD_RECORD_LIST, false, offsetof(struct blast_recipients_skipped, recipients),
-     0, &record_skipped_recipient_type},
+     0, &record_skipped_recipient_type, 0},
 };
 
 const struct record_type record_blast_recipients_skipped_type = {
@@ -1079,10 +1124,11 @@ const struct record_type record_blast_recipients_skipped_type = {
 
 static const struct record_field blast_recipients_cancelled_fields[] = {
     {"first_index", RECORD_INT, false, offsetof(struct blast_recipients_cancelled, first_index), 0,
-     NULL},
+     NULL, 0},
     {"last_index", RECORD_INT, false, offsetof(struct blast_recipients_cancelled, last_index), 0,
-     NULL},
-    {"reason", RECORD_STRING, false, offsetof(struct blast_recipients_cancelled, reason), 0, NULL},
+     NULL, 0},
+    {"reason", RECORD_STRING, false, offsetof(struct blast_recipients_cancelled, reason), 0, NULL,
+     0},
 };
 
 const struct record_type record_blast_recipients_cancelled_type = {
@@ -1096,24 +1142,27 @@ const struct record_type record_blast_recipients_cancelled_type = {
     0};
 
 static const struct record_field blast_event_fields[] = {
-    {"event_id", RECORD_STRING, false, offsetof(struct blast_event, event_id), 0, NULL},
-    {"event_type", RECORD_STRING, false, offsetof(struct blast_event, event_type), 0, NULL},
-    {"schema_version", RECORD_INT, false, offsetof(struct blast_event, schema_version), 0, NULL},
-    {"aggregate_type", RECORD_STRING, false, offsetof(struct blast_event, aggregate_type), 0, NULL},
-    {"aggregate_id", RECORD_STRING, false, offsetof(struct blast_event, aggregate_id), 0, NULL},
-    {"sequence", RECORD_LONG, false, offsetof(struct blast_event, sequence), 0, NULL},
-    {"occurred_at", RECORD_LONG, false, offsetof(struct blast_event, occurred_at), 0, NULL},
-    {"correlation_id", RECORD_STRING, true, offsetof(struct blast_event, correlation_id), 0, NULL},
-    {"causation_id", RECORD_STRING, true, offsetof(struct blast_event, causation_id), 0, NULL},
-    {"actor_kind", RECORD_STRING, false, offsetof(struct blast_event, actor_kind), 0, NULL},
-    {"actor_id", RECORD_STRING, true, offsetof(struct blast_event, actor_id), 0, NULL},
-    {"position", RECORD_LONG, false, offsetof(struct blast_event, position), 0, NULL},
-    {"epoch", RECORD_LONG, false, offsetof(struct blast_event, epoch), 0, NULL},
-    {"id", RECORD_LONG, false, offsetof(struct blast_event, id), 0, NULL},
-    {"blast_key", RECORD_STRING, false, offsetof(struct blast_event, blast_key), 0, NULL},
-    {"session_uuid", RECORD_STRING, false, offsetof(struct blast_event, session_uuid), 0, NULL},
-    {"session_key", RECORD_STRING, false, offsetof(struct blast_event, session_key), 0, NULL},
-    {"user_id", RECORD_LONG, false, offsetof(struct blast_event, user_id), 0, NULL},
+    {"event_id", RECORD_STRING, false, offsetof(struct blast_event, event_id), 0, NULL, 0},
+    {"event_type", RECORD_STRING, false, offsetof(struct blast_event, event_type), 0, NULL, 0},
+    {"schema_version", RECORD_INT, false, offsetof(struct blast_event, schema_version), 0, NULL, 0},
+    {"aggregate_type", RECORD_STRING, false, offsetof(struct blast_event, aggregate_type), 0, NULL,
+     0},
+    {"aggregate_id", RECORD_STRING, false, offsetof(struct blast_event, aggregate_id), 0, NULL, 0},
+    {"sequence", RECORD_LONG, false, offsetof(struct blast_event, sequence), 0, NULL, 0},
+    {"occurred_at", RECORD_LONG, false, offsetof(struct blast_event, occurred_at), 0, NULL,
+     RECORD_TIME_US_MAX},
+    {"correlation_id", RECORD_STRING, true, offsetof(struct blast_event, correlation_id), 0, NULL,
+     0},
+    {"causation_id", RECORD_STRING, true, offsetof(struct blast_event, causation_id), 0, NULL, 0},
+    {"actor_kind", RECORD_STRING, false, offsetof(struct blast_event, actor_kind), 0, NULL, 0},
+    {"actor_id", RECORD_STRING, true, offsetof(struct blast_event, actor_id), 0, NULL, 0},
+    {"position", RECORD_LONG, false, offsetof(struct blast_event, position), 0, NULL, 0},
+    {"epoch", RECORD_LONG, false, offsetof(struct blast_event, epoch), 0, NULL, 0},
+    {"id", RECORD_LONG, false, offsetof(struct blast_event, id), 0, NULL, 0},
+    {"blast_key", RECORD_STRING, false, offsetof(struct blast_event, blast_key), 0, NULL, 0},
+    {"session_uuid", RECORD_STRING, false, offsetof(struct blast_event, session_uuid), 0, NULL, 0},
+    {"session_key", RECORD_STRING, false, offsetof(struct blast_event, session_key), 0, NULL, 0},
+    {"user_id", RECORD_LONG, false, offsetof(struct blast_event, user_id), 0, NULL, 0},
 };
 
 static const struct record_case blast_event_cases[] = {
@@ -1141,13 +1190,13 @@ const struct record_type record_blast_event_type = {
     sizeof(blast_event_cases) / sizeof(blast_event_cases[0])};
 
 static const struct record_field submitted_recipient_fields[] = {
-    {"phone", RECORD_STRING, false, offsetof(struct submitted_recipient, phone), 0, NULL},
+    {"phone", RECORD_STRING, false, offsetof(struct submitted_recipient, phone), 0, NULL, 0},
     {"contact_name", RECORD_STRING, true, offsetof(struct submitted_recipient, contact_name), 0,
-     NULL},
+     NULL, 0},
     {"variables", RECORD_STRING_MAP, false, offsetof(struct submitted_recipient, variables), 0,
-     NULL},
+     NULL, 0},
     {"message_template", RECORD_STRING, true,
-     offsetof(struct submitted_recipient, message_template), 0, NULL},
+     offsetof(struct submitted_recipient, message_template), 0, NULL, 0},
 };
 
 const struct record_type record_submitted_recipient_type = {
@@ -1161,8 +1210,8 @@ const struct record_type record_submitted_recipient_type = {
     0};
 
 static const struct record_field submitted_delay_fields[] = {
-    {"min", RECORD_INT, false, offsetof(struct submitted_delay, min), 0, NULL},
-    {"max", RECORD_INT, false, offsetof(struct submitted_delay, max), 0, NULL},
+    {"min", RECORD_INT, false, offsetof(struct submitted_delay, min), 0, NULL, 0},
+    {"max", RECORD_INT, false, offsetof(struct submitted_delay, max), 0, NULL, 0},
 };
 
 const struct record_type record_submitted_delay_type = {"submitted_delay",
@@ -1176,11 +1225,11 @@ const struct record_type record_submitted_delay_type = {"submitted_delay",
                                                         0};
 
 static const struct record_field submitted_hours_fields[] = {
-    {"enabled", RECORD_BOOL, false, offsetof(struct submitted_hours, enabled), 0, NULL},
+    {"enabled", RECORD_BOOL, false, offsetof(struct submitted_hours, enabled), 0, NULL, 0},
     {"start_hour", RECORD_INT, true, offsetof(struct submitted_hours, start_hour),
-     offsetof(struct submitted_hours, has_start_hour), NULL},
+     offsetof(struct submitted_hours, has_start_hour), NULL, 0},
     {"end_hour", RECORD_INT, true, offsetof(struct submitted_hours, end_hour),
-     offsetof(struct submitted_hours, has_end_hour), NULL},
+     offsetof(struct submitted_hours, has_end_hour), NULL, 0},
 };
 
 const struct record_type record_submitted_hours_type = {"submitted_hours",
@@ -1195,11 +1244,11 @@ const struct record_type record_submitted_hours_type = {"submitted_hours",
 
 static const struct record_field submitted_config_fields[] = {
     {"message_delay", RECORD_RECORD, true, offsetof(struct submitted_config, message_delay), 0,
-     &record_submitted_delay_type},
+     &record_submitted_delay_type, 0},
     {"contact_delay", RECORD_RECORD, true, offsetof(struct submitted_config, contact_delay), 0,
-     &record_submitted_delay_type},
+     &record_submitted_delay_type, 0},
     {"business_hours", RECORD_RECORD, true, offsetof(struct submitted_config, business_hours), 0,
-     &record_submitted_hours_type},
+     &record_submitted_hours_type, 0},
 };
 
 const struct record_type record_submitted_config_type = {"submitted_config",
@@ -1213,19 +1262,20 @@ const struct record_type record_submitted_config_type = {"submitted_config",
                                                          0};
 
 static const struct record_field blast_submission_fields[] = {
-    {"request_id", RECORD_STRING, false, offsetof(struct blast_submission, request_id), 0, NULL},
+    {"request_id", RECORD_STRING, false, offsetof(struct blast_submission, request_id), 0, NULL, 0},
     {"whatsapp_session", RECORD_STRING, false, offsetof(struct blast_submission, whatsapp_session),
-     0, NULL},
+     0, NULL, 0},
     {"campaign_name", RECORD_STRING, false, offsetof(struct blast_submission, campaign_name), 0,
-     NULL},
+     NULL, 0},
     {"message_template", RECORD_STRING, false, offsetof(struct blast_submission, message_template),
-     0, NULL},
+     0, NULL, 0},
     {"recipients", RECORD_RECORD_LIST, false, offsetof(struct blast_submission, recipients), 0,
-     &record_submitted_recipient_type},
+     &record_submitted_recipient_type, 0},
     {"config", RECORD_RECORD, true, offsetof(struct blast_submission, config), 0,
-     &record_submitted_config_type},
-    {"auto_start", RECORD_BOOL, false, offsetof(struct blast_submission, auto_start), 0, NULL},
-    {"campaign_id", RECORD_STRING, true, offsetof(struct blast_submission, campaign_id), 0, NULL},
+     &record_submitted_config_type, 0},
+    {"auto_start", RECORD_BOOL, false, offsetof(struct blast_submission, auto_start), 0, NULL, 0},
+    {"campaign_id", RECORD_STRING, true, offsetof(struct blast_submission, campaign_id), 0, NULL,
+     0},
 };
 
 const struct record_type record_blast_submission_type = {"blast_submission",
@@ -1239,10 +1289,11 @@ const struct record_type record_blast_submission_type = {"blast_submission",
                                                          0};
 
 static const struct record_field blast_rejection_fields[] = {
-    {"request_id", RECORD_STRING, false, offsetof(struct blast_rejection, request_id), 0, NULL},
-    {"code", RECORD_STRING, false, offsetof(struct blast_rejection, code), 0, NULL},
-    {"message", RECORD_STRING, false, offsetof(struct blast_rejection, message), 0, NULL},
-    {"rejected_at", RECORD_LONG, false, offsetof(struct blast_rejection, rejected_at), 0, NULL},
+    {"request_id", RECORD_STRING, false, offsetof(struct blast_rejection, request_id), 0, NULL, 0},
+    {"code", RECORD_STRING, false, offsetof(struct blast_rejection, code), 0, NULL, 0},
+    {"message", RECORD_STRING, false, offsetof(struct blast_rejection, message), 0, NULL, 0},
+    {"rejected_at", RECORD_LONG, false, offsetof(struct blast_rejection, rejected_at), 0, NULL,
+     RECORD_TIME_MS_MAX},
 };
 
 const struct record_type record_blast_rejection_type = {"blast_rejection",
@@ -1256,7 +1307,7 @@ const struct record_type record_blast_rejection_type = {"blast_rejection",
                                                         0};
 
 static const struct record_field webhook_queued_fields[] = {
-    {"event", RECORD_STRING, false, offsetof(struct webhook_queued, event), 0, NULL},
+    {"event", RECORD_STRING, false, offsetof(struct webhook_queued, event), 0, NULL, 0},
 };
 
 const struct record_type record_webhook_queued_type = {"webhook_queued",
@@ -1270,11 +1321,12 @@ const struct record_type record_webhook_queued_type = {"webhook_queued",
                                                        0};
 
 static const struct record_field webhook_attempt_failed_fields[] = {
-    {"attempt", RECORD_INT, false, offsetof(struct webhook_attempt_failed, attempt), 0, NULL},
+    {"attempt", RECORD_INT, false, offsetof(struct webhook_attempt_failed, attempt), 0, NULL, 0},
     {"http_status", RECORD_INT, true, offsetof(struct webhook_attempt_failed, http_status),
-     offsetof(struct webhook_attempt_failed, has_http_status), NULL},
-    {"error", RECORD_STRING, false, offsetof(struct webhook_attempt_failed, error), 0, NULL},
-    {"next_at", RECORD_LONG, false, offsetof(struct webhook_attempt_failed, next_at), 0, NULL},
+     offsetof(struct webhook_attempt_failed, has_http_status), NULL, 0},
+    {"error", RECORD_STRING, false, offsetof(struct webhook_attempt_failed, error), 0, NULL, 0},
+    {"next_at", RECORD_LONG, false, offsetof(struct webhook_attempt_failed, next_at), 0, NULL,
+     RECORD_TIME_MS_MAX},
 };
 
 const struct record_type record_webhook_attempt_failed_type = {
@@ -1288,8 +1340,8 @@ const struct record_type record_webhook_attempt_failed_type = {
     0};
 
 static const struct record_field webhook_delivered_fields[] = {
-    {"attempt", RECORD_INT, false, offsetof(struct webhook_delivered, attempt), 0, NULL},
-    {"http_status", RECORD_INT, false, offsetof(struct webhook_delivered, http_status), 0, NULL},
+    {"attempt", RECORD_INT, false, offsetof(struct webhook_delivered, attempt), 0, NULL, 0},
+    {"http_status", RECORD_INT, false, offsetof(struct webhook_delivered, http_status), 0, NULL, 0},
 };
 
 const struct record_type record_webhook_delivered_type = {"webhook_delivered",
@@ -1303,8 +1355,8 @@ const struct record_type record_webhook_delivered_type = {"webhook_delivered",
                                                           0};
 
 static const struct record_field webhook_dead_fields[] = {
-    {"attempt", RECORD_INT, false, offsetof(struct webhook_dead, attempt), 0, NULL},
-    {"reason", RECORD_STRING, false, offsetof(struct webhook_dead, reason), 0, NULL},
+    {"attempt", RECORD_INT, false, offsetof(struct webhook_dead, attempt), 0, NULL, 0},
+    {"reason", RECORD_STRING, false, offsetof(struct webhook_dead, reason), 0, NULL, 0},
 };
 
 const struct record_type record_webhook_dead_type = {"webhook_dead",
@@ -1318,26 +1370,30 @@ const struct record_type record_webhook_dead_type = {"webhook_dead",
                                                      0};
 
 static const struct record_field webhook_event_fields[] = {
-    {"event_id", RECORD_STRING, false, offsetof(struct webhook_event, event_id), 0, NULL},
-    {"event_type", RECORD_STRING, false, offsetof(struct webhook_event, event_type), 0, NULL},
-    {"schema_version", RECORD_INT, false, offsetof(struct webhook_event, schema_version), 0, NULL},
+    {"event_id", RECORD_STRING, false, offsetof(struct webhook_event, event_id), 0, NULL, 0},
+    {"event_type", RECORD_STRING, false, offsetof(struct webhook_event, event_type), 0, NULL, 0},
+    {"schema_version", RECORD_INT, false, offsetof(struct webhook_event, schema_version), 0, NULL,
+     0},
     {"aggregate_type", RECORD_STRING, false, offsetof(struct webhook_event, aggregate_type), 0,
-     NULL},
-    {"aggregate_id", RECORD_STRING, false, offsetof(struct webhook_event, aggregate_id), 0, NULL},
-    {"sequence", RECORD_LONG, false, offsetof(struct webhook_event, sequence), 0, NULL},
-    {"occurred_at", RECORD_LONG, false, offsetof(struct webhook_event, occurred_at), 0, NULL},
-    {"correlation_id", RECORD_STRING, true, offsetof(struct webhook_event, correlation_id), 0,
-     NULL},
-    {"causation_id", RECORD_STRING, true, offsetof(struct webhook_event, causation_id), 0, NULL},
-    {"actor_kind", RECORD_STRING, false, offsetof(struct webhook_event, actor_kind), 0, NULL},
-    {"actor_id", RECORD_STRING, true, offsetof(struct webhook_event, actor_id), 0, NULL},
-    {"position", RECORD_LONG, false, offsetof(struct webhook_event, position), 0, NULL},
-    {"epoch", RECORD_LONG, false, offsetof(struct webhook_event, epoch), 0, NULL},
-    {"session_uuid", RECORD_STRING, false, offsetof(struct webhook_event, session_uuid), 0, NULL},
-    {"session_key", RECORD_STRING, false, offsetof(struct webhook_event, session_key), 0, NULL},
-    {"user_id", RECORD_LONG, false, offsetof(struct webhook_event, user_id), 0, NULL},
+     NULL, 0},
+    {"aggregate_id", RECORD_STRING, false, offsetof(struct webhook_event, aggregate_id), 0, NULL,
+     0},
+    {"sequence", RECORD_LONG, false, offsetof(struct webhook_event, sequence), 0, NULL, 0},
+    {"occurred_at", RECORD_LONG, false, offsetof(struct webhook_event, occurred_at), 0, NULL,
+     RECORD_TIME_US_MAX},
+    {"correlation_id", RECORD_STRING, true, offsetof(struct webhook_event, correlation_id), 0, NULL,
+     0},
+    {"causation_id", RECORD_STRING, true, offsetof(struct webhook_event, causation_id), 0, NULL, 0},
+    {"actor_kind", RECORD_STRING, false, offsetof(struct webhook_event, actor_kind), 0, NULL, 0},
+    {"actor_id", RECORD_STRING, true, offsetof(struct webhook_event, actor_id), 0, NULL, 0},
+    {"position", RECORD_LONG, false, offsetof(struct webhook_event, position), 0, NULL, 0},
+    {"epoch", RECORD_LONG, false, offsetof(struct webhook_event, epoch), 0, NULL, 0},
+    {"session_uuid", RECORD_STRING, false, offsetof(struct webhook_event, session_uuid), 0, NULL,
+     0},
+    {"session_key", RECORD_STRING, false, offsetof(struct webhook_event, session_key), 0, NULL, 0},
+    {"user_id", RECORD_LONG, false, offsetof(struct webhook_event, user_id), 0, NULL, 0},
     {"source_event_id", RECORD_STRING, false, offsetof(struct webhook_event, source_event_id), 0,
-     NULL},
+     NULL, 0},
 };
 
 static const struct record_case webhook_event_cases[] = {
@@ -1358,15 +1414,15 @@ const struct record_type record_webhook_event_type = {
     sizeof(webhook_event_cases) / sizeof(webhook_event_cases[0])};
 
 static const struct record_field dead_letter_fields[] = {
-    {"service", RECORD_STRING, false, offsetof(struct dead_letter, service), 0, NULL},
-    {"source_topic", RECORD_STRING, false, offsetof(struct dead_letter, source_topic), 0, NULL},
-    {"source_partition", RECORD_INT, false, offsetof(struct dead_letter, source_partition), 0,
-     NULL},
-    {"source_offset", RECORD_LONG, false, offsetof(struct dead_letter, source_offset), 0, NULL},
-    {"source_key", RECORD_BYTES, true, offsetof(struct dead_letter, source_key), 0, NULL},
-    {"value", RECORD_BYTES, false, offsetof(struct dead_letter, value), 0, NULL},
-    {"reason", RECORD_STRING, false, offsetof(struct dead_letter, reason), 0, NULL},
-    {"at", RECORD_LONG, false, offsetof(struct dead_letter, at), 0, NULL},
+    {"service", RECORD_STRING, false, offsetof(struct dead_letter, service), 0, NULL, 0},
+    {"source_topic", RECORD_STRING, false, offsetof(struct dead_letter, source_topic), 0, NULL, 0},
+    {"source_partition", RECORD_INT, false, offsetof(struct dead_letter, source_partition), 0, NULL,
+     0},
+    {"source_offset", RECORD_LONG, false, offsetof(struct dead_letter, source_offset), 0, NULL, 0},
+    {"source_key", RECORD_BYTES, true, offsetof(struct dead_letter, source_key), 0, NULL, 0},
+    {"value", RECORD_BYTES, false, offsetof(struct dead_letter, value), 0, NULL, 0},
+    {"reason", RECORD_STRING, false, offsetof(struct dead_letter, reason), 0, NULL, 0},
+    {"at", RECORD_LONG, false, offsetof(struct dead_letter, at), 0, NULL, RECORD_TIME_MS_MAX},
 };
 
 const struct record_type record_dead_letter_type = {"dead_letter",

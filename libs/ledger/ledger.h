@@ -56,6 +56,9 @@ struct ledger_record {
 /* The last header of that name as it came with the record; borrowed as the record is. */
 bool ledger_record_header(const struct ledger_record *record, const char *name, struct bytes *out);
 
+/* Is @session_uuid a uuid, and the record in the partition where all of that session lies? */
+bool ledger_record_is_of(const struct ledger_record *record, const char *session_uuid);
+
 enum ledger_reset {
     LEDGER_RESET_FAILED,  /* a turn failed or its outcome is unknown: on_take follows by itself */
     LEDGER_RESET_FENCED,  /* another instance took it: nothing follows until a new assignment, which

@@ -72,6 +72,7 @@ void ledger_input_add(struct ledger *ledger, struct bus_record *record)
     slot->last = box;
     slot->n++;
     slot->bytes += record->value.n;
+    slot->is_stuck = false; /* perhaps this one tells what the unreadable one is */
     if (is_full(ledger, slot) && !slot->is_paused) {
         slot->is_paused = true;
         bus_consumer_pause(ledger->consumer, record->topic, record->partition);
@@ -162,9 +163,30 @@ static const char *text_at(const void *data, int offset)
     return v;
 }
 
+/* Whether the event that follows @last waits behind the first records of @slot. */
+static bool next_is_behind(struct ledger_tx *tx, const struct ledger_slot *slot, int64_t last)
+{
+    const struct ledger_kind *kind = &tx->ledger->inputs[slot->input];
+    struct arena arena = {0};
+    bool is_found = false;
+
+    for (const struct ledger_box *box = slot->first; box != NULL && !is_found; box = box->next) {
+        void *data = arena_new0(&arena, topics[kind->topic].type->size);
+
+        is_found = bus_decode(kind->topic, box->raw->value, &arena, data, NULL) == 0 &&
+                   ledger_place_of(last, number_at(data, kind->at.position),
+                                   kind->begins_anywhere) == LEDGER_PLACE_NEXT;
+        arena_reset(&arena);
+    }
+    arena_done(&arena);
+    return is_found;
+}
+
 /* Read the record, and say what the turn does with it. @last: position applied before it. False: an
  * event of a schema that only newer builds know. It can neither be applied nor passed over, so its
- * partition of the topic stands still until a newer build runs here. */
+ * partition of the topic stands still until a newer build runs here - unless the event that follows
+ * @last comes behind it: then this one is none that the topic's writer numbered, but a stranger's.
+ */
 static bool read_entry(struct ledger_tx *tx, struct ledger_entry *entry, int64_t last)
 {
     const struct ledger_kind *kind = &tx->ledger->inputs[entry->slot->input];
@@ -182,7 +204,7 @@ static bool read_entry(struct ledger_tx *tx, struct ledger_entry *entry, int64_t
         .wire = raw->value,
     };
     rc = bus_decode(kind->topic, raw->value, &tx->arena, data, &err);
-    if (rc == -ERR_NOT_FOUND && kind->at.position >= 0) {
+    if (rc == -ERR_NOT_FOUND && kind->at.position >= 0 && !next_is_behind(tx, entry->slot, last)) {
         return false;
     }
     if (rc < 0) {
@@ -249,7 +271,9 @@ void ledger_input_take(struct ledger_tx *tx, size_t max)
         bytes += entry->box->raw->value.n;
         if (!read_entry(tx, entry, last[slot->input][slot->partition])) {
             slot->is_stuck = true;
-            slot->waiting_since_ms = loop_now_ms(ledger->loop);
+            if (slot->waiting_since_ms == 0) {
+                slot->waiting_since_ms = loop_now_ms(ledger->loop);
+            }
             ledger_input_put_back(ledger, slot, entry->box);
             tx->entries[--tx->n_entries] = (struct ledger_entry){0};
             continue;

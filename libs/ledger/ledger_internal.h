@@ -44,7 +44,7 @@ struct ledger_slot {
     size_t bytes;
     unsigned life; /* another one after each drop: what came before comes again */
     bool is_paused;
-    bool is_stuck;         /* behind an event that this build cannot read */
+    bool is_stuck;         /* at an event that this build cannot read */
     int64_t next_offset;   /* everything before it is committed; -2: the beginning */
     int64_t last_position; /* of the event applied last; 0: none */
     int64_t tx_offset;     /* the same two with what the open turn took */
@@ -166,6 +166,7 @@ struct ledger_tx {
     struct ledger_entry *entries;
     size_t n_entries;
     size_t n_taken; /* entries before this one are handled by the turn */
+    size_t n_dead;  /* of them, given up */
     int depth;      /* the service is on the stack */
     size_t asks;    /* open */
     struct pg_tx *pg;

@@ -742,16 +742,64 @@ static void a_record_that_cannot_be_read_is_a_dead_letter_and_the_next_goes_on(v
     check_all(f);
 }
 
+static void a_dead_letter_of_a_turn_that_fails_first_counts_once(void **state)
+{
+    struct fixture *f = *state;
+    struct uuid id = station_id(0, 1);
+    struct ledger_metrics metrics;
+
+    open_a(f);
+    (void)snprintf(f->a.own_id, sizeof(f->a.own_id), "%s", id.text);
+    f->a.refuse_turns = 3;
+    station_bytes(&f->station, TOPIC_BLAST_CMD, id.text, "nothing of the sort");
+    f->want = 1;
+    until(f, has_dead);
+    station_command(&f->station, id.text, NULL);
+    check_all(f);
+    ledger_metrics(f->a.ledger, &metrics);
+    assert_int_equal(f->a.failed, 3);
+    assert_int_equal(metrics.dead_letters, 1);
+    assert_int_equal(metrics.records, 2);
+    assert_int_equal(f->station.dead, 1);
+}
+
+/* A schema that this build does not know. */
+static const struct bytes newer = {(const uint8_t *)"\0\0\x0f\xff\xff"
+                                                    "abc",
+                                   8};
+
+/* The writer numbers its events without a gap: what stands between two that follow each other is
+ * none of them. */
+static void what_stands_between_two_events_that_follow_each_other_is_a_dead_letter(void **state)
+{
+    struct fixture *f = *state;
+    struct uuid id = station_id(3, 1);
+
+    station_event(&f->station, TOPIC_SESSION_EVENTS, id.text, 1);
+    station_wire(&f->station, TOPIC_SESSION_EVENTS, id.text, newer);
+    station_wire(&f->station, TOPIC_SESSION_EVENTS, id.text, newer);
+    open_a(f);
+    until(f, is_waiting); /* nothing tells yet */
+    assert_int_equal(f->station.dead, 0);
+    station_event(&f->station, TOPIC_SESSION_EVENTS, id.text, 1); /* a repeat tells nothing */
+    station_event(&f->station, TOPIC_SESSION_EVENTS, id.text, 2);
+    f->want = 2;
+    until(f, has_seen);
+    until(f, has_dead);
+    assert_int_equal(testkit_pg_int(&f->db, "SELECT next_offset FROM input_offset WHERE "
+                                            "topic = 'wa.session.events.v1' AND partition = 3"),
+                     5);
+    assert_int_equal(f->station.dead, 2);
+    assert_non_null(strstr(f->station.reason, "is not known here"));
+}
+
 static void an_event_of_a_newer_schema_stops_its_partition_and_nothing_else(void **state)
 {
     struct fixture *f = *state;
     struct uuid id = station_id(3, 1);
-    struct bytes wire = {(const uint8_t *)"\0\0\x0f\xff\xff"
-                                          "abc",
-                         8};
 
     station_event(&f->station, TOPIC_SESSION_EVENTS, id.text, 1);
-    station_wire(&f->station, TOPIC_SESSION_EVENTS, id.text, wire);
+    station_wire(&f->station, TOPIC_SESSION_EVENTS, id.text, newer);
     station_event(&f->station, TOPIC_SESSION_EVENTS, id.text, 3);
     open_a(f);
     until(f, is_waiting);
@@ -841,6 +889,8 @@ int main(void)
         SERVER_TEST(a_turn_that_stages_nothing_is_committed_too),
         SERVER_TEST(o1_a_repeated_command_gets_the_first_answer),
         SERVER_TEST(a_record_that_cannot_be_read_is_a_dead_letter_and_the_next_goes_on),
+        SERVER_TEST(a_dead_letter_of_a_turn_that_fails_first_counts_once),
+        SERVER_TEST(what_stands_between_two_events_that_follow_each_other_is_a_dead_letter),
         SERVER_TEST(an_event_of_a_newer_schema_stops_its_partition_and_nothing_else),
         SERVER_TEST(input_is_bounded_and_all_of_it_comes),
         SERVER_TEST(a_service_may_read_within_the_transaction),

@@ -205,14 +205,13 @@ void ledger_stage_dead(struct ledger_tx *tx, const struct ledger_entry *entry, c
     int rc;
 
     ledger_touch(tx, raw->partition);
-    ledger->metrics.dead_letters++;
+    tx->n_dead++;
     if (ledger->config.is_silent) {
         return;
     }
     rc = bus_dlq_encode(raw, ledger->service, reason, clock_wall_ms(), &wire, &err);
     assert(rc == 0 && "whatever came can be wrapped");
-    add_row(tx, stream, arena_strndup(&tx->arena, (const char *)raw->key.p, raw->key.n),
-            buf_bytes(&wire));
+    add_row(tx, stream, bus_dlq_key(&tx->arena, raw), buf_bytes(&wire));
     buf_done(&wire);
 }
 

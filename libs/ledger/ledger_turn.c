@@ -6,6 +6,8 @@
 
 #include "base/clock.h"
 #include "base/crash.h"
+#include "base/uuid.h"
+#include "bus/bus_key.h"
 #include "ledger/ledger_internal.h"
 #include "ledger/ledger_position.h"
 
@@ -81,22 +83,15 @@ static void close_turn(struct ledger_tx *tx)
 /* The turn handles @entry with this. */
 static void take_entry(struct ledger_tx *tx, struct ledger_entry *entry)
 {
-    struct ledger *ledger = tx->ledger;
     struct ledger_slot *slot = entry->slot;
 
     slot->tx_offset = entry->record.offset + 1;
     tx->touched |= 1U << slot->partition;
-    ledger->metrics.records++;
     if (entry->kind == LEDGER_ENTRY_GIVE && entry->record.position > 0) {
         slot->tx_position = entry->record.position;
         slot->waiting_since_ms = slot->is_stuck ? slot->waiting_since_ms : 0;
-    } else if (entry->place == LEDGER_PLACE_EARLY) {
-        ledger->metrics.early_dropped++;
-        if (slot->waiting_since_ms == 0) {
-            slot->waiting_since_ms = loop_now_ms(ledger->loop);
-        }
-    } else if (entry->place == LEDGER_PLACE_REPEAT) {
-        ledger->metrics.repeats_dropped++;
+    } else if (entry->place == LEDGER_PLACE_EARLY && slot->waiting_since_ms == 0) {
+        slot->waiting_since_ms = loop_now_ms(tx->ledger->loop);
     }
 }
 
@@ -108,6 +103,11 @@ bool ledger_record_header(const struct ledger_record *record, const char *name, 
     return bus_record_header(entry->box->raw, name, out);
 }
 
+bool ledger_record_is_of(const struct ledger_record *record, const char *session_uuid)
+{
+    return uuid_is_valid(session_uuid) && bus_partition(session_uuid) == record->partition;
+}
+
 static void answer_again(struct ledger_tx *tx, const struct ledger_entry *entry)
 {
     struct ledger_answer answer = {
@@ -117,7 +117,6 @@ static void answer_again(struct ledger_tx *tx, const struct ledger_entry *entry)
         .partition = entry->slot->partition,
     };
 
-    tx->ledger->metrics.verdicts_repeated++;
     ledger_stage_answer(tx, &answer);
 }
 
@@ -385,11 +384,28 @@ void ledger_turn_on_answer(const struct pg_rows *rows, const struct err *err, vo
     commit_if_done(tx);
 }
 
+/* Only what was committed counts: the records of a turn that failed come again. */
+static void count_records(const struct ledger_tx *tx)
+{
+    struct ledger_metrics *metrics = &tx->ledger->metrics;
+
+    metrics->records += (int64_t)tx->n_taken;
+    metrics->dead_letters += (int64_t)tx->n_dead;
+    for (size_t i = 0; i < tx->n_taken; i++) {
+        const struct ledger_entry *entry = &tx->entries[i];
+
+        metrics->early_dropped += entry->place == LEDGER_PLACE_EARLY;
+        metrics->repeats_dropped += entry->place == LEDGER_PLACE_REPEAT;
+        metrics->verdicts_repeated += entry->kind == LEDGER_ENTRY_ANSWER;
+    }
+}
+
 static void count_turn(struct ledger_tx *tx)
 {
     struct ledger_metrics *metrics = &tx->ledger->metrics;
     int64_t took = clock_mono_us() - tx->began_us;
 
+    count_records(tx);
     metrics->turns++;
     metrics->events += (int64_t)tx->n_events;
     metrics->turn_us_total += took;

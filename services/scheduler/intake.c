@@ -4,7 +4,6 @@
 
 #include "base/log.h"
 #include "base/metric.h"
-#include "bus/bus_key.h"
 #include "domain/message.h"
 #include "pg/pg.h"
 #include "scheduler/account.h"
@@ -14,12 +13,6 @@
 #include "scheduler/turn.h"
 
 enum { CHUNK_RECIPIENTS_MAX = 500, UPLOAD_ID_MAX = BLAST_UPLOAD_MAX - 1 };
-
-/* Is @uuid one, and does it belong into the record's partition? */
-static bool fits(const struct turn *turn, const char *session_uuid)
-{
-    return uuid_is_valid(session_uuid) && bus_partition(session_uuid) == turn->record->partition;
-}
 
 /* A blast of another partition is nothing to remember. */
 static void drop_stranger(struct run **run)
@@ -34,7 +27,8 @@ static bool take_command(struct turn *turn)
     const struct blast_command *command = turn->record->data;
     struct run *run;
 
-    if (!fits(turn, command->session_uuid) || !uuid_is_valid(command->aggregate_id)) {
+    if (!ledger_record_is_of(turn->record, command->session_uuid) ||
+        !uuid_is_valid(command->aggregate_id)) {
         ledger_dead(turn->tx, turn->record, "ids that are not, or not of this partition");
         return true;
     }
@@ -54,8 +48,8 @@ static void take_chunk(struct turn *turn)
     size_t n = chunk->recipients.n;
     struct pg_array **c;
 
-    if (!fits(turn, chunk->session_uuid) || !uuid_is_valid(chunk->blast_id) ||
-        strlen(chunk->upload_id) > UPLOAD_ID_MAX) {
+    if (!ledger_record_is_of(turn->record, chunk->session_uuid) ||
+        !uuid_is_valid(chunk->blast_id) || strlen(chunk->upload_id) > UPLOAD_ID_MAX) {
         ledger_dead(turn->tx, record, "ids that are not, or not of this partition");
         return;
     }
@@ -81,7 +75,7 @@ static void take_session(struct turn *turn)
     struct account *account;
     struct run *run;
 
-    if (!fits(turn, event->aggregate_id)) {
+    if (!ledger_record_is_of(turn->record, event->aggregate_id)) {
         ledger_dead(turn->tx, turn->record, "ids that are not, or not of this partition");
         return;
     }
@@ -157,7 +151,8 @@ static bool take_message(struct turn *turn)
         message_state_after(event) == MESSAGE_NONE) {
         return true; /* a direct one, or one that came in */
     }
-    if (!fits(turn, event->session_uuid) || !uuid_is_valid(event->blast_id)) {
+    if (!ledger_record_is_of(turn->record, event->session_uuid) ||
+        !uuid_is_valid(event->blast_id)) {
         ledger_dead(turn->tx, turn->record, "ids that are not, or not of this partition");
         return true;
     }

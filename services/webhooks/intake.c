@@ -168,10 +168,27 @@ static void take_message(struct webhooks *webhooks, struct ledger_tx *tx,
     }
 }
 
+/* Why @record makes no sense; NULL: it does. What it says goes into columns as it is. */
+static const char *nonsense(const struct ledger_record *record)
+{
+    const struct session_event *session = record->data;
+    const struct message_event *message = record->data;
+    bool is_session = record->topic == TOPIC_SESSION_EVENTS;
+
+    if (!ledger_record_is_of(record, is_session ? session->aggregate_id : message->session_uuid)) {
+        return "the session is not a uuid, or not of this partition";
+    }
+    return is_session || uuid_is_valid(message->aggregate_id) ? NULL : "aggregate_id is not a uuid";
+}
+
 void intake_record(struct webhooks *webhooks, struct ledger_tx *tx,
                    const struct ledger_record *record)
 {
-    if (record->topic == TOPIC_SESSION_EVENTS) {
+    const char *why = nonsense(record);
+
+    if (why != NULL) {
+        ledger_dead(tx, record, why);
+    } else if (record->topic == TOPIC_SESSION_EVENTS) {
         take_session(webhooks, tx, record);
     } else {
         take_message(webhooks, tx, record);

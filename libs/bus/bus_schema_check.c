@@ -1,6 +1,7 @@
 /* Walks a schema over bytes that a peer chose. avro-c allocates what a length announces before it
  * looks for the data, takes any bytes for text, and stops before the end without a word. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -171,7 +172,11 @@ static int walk_block(struct walk *walk, const struct place *place, uint64_t *n)
     }
     *n = count < 0 ? 0 - (uint64_t)count : (uint64_t)count;
     if (*n > BUS_RECORD_ITEMS_MAX - walk->items) {
-        return refuse(walk, ERR_LIMIT, place, "more items than a record may have");
+        char why[96];
+
+        (void)snprintf(why, sizeof(why), "%llu items make more than the %d of a record",
+                       (unsigned long long)*n, (int)BUS_RECORD_ITEMS_MAX);
+        return refuse(walk, ERR_LIMIT, place, why);
     }
     walk->items += (size_t)*n;
     return 0;

@@ -16,8 +16,6 @@
 #include "ingress/usecase.h"
 #include "pg/pg_pool.h"
 
-enum { RECIPIENTS_MAX = 100000 /* as of one JSON request */ };
-
 static void reject(struct submission_verdict *out, const char *code, const char *message)
 {
     out->is_decided = true;
@@ -158,9 +156,8 @@ static int add_recipients(struct blast_making *making, const struct blast_submis
 static int check_recipients(const struct blast_submission *submission, struct arena *arena,
                             struct refusal *why)
 {
-    if (submission->recipients.n == 0 || submission->recipients.n > RECIPIENTS_MAX) {
-        return refuse(why, REFUSED_INVALID, "INVALID_REQUEST", "recipients: 1 to %d are possible",
-                      RECIPIENTS_MAX);
+    if (submission->recipients.n == 0) { /* a record bounds how many they may be */
+        return refuse(why, REFUSED_INVALID, "INVALID_REQUEST", "recipients: there are none");
     }
     for (size_t i = 0; i < submission->recipients.n; i++) {
         json_t *json = recipient_json(&submission->recipients.at[i]);

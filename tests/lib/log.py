@@ -87,10 +87,17 @@ class Log:
 
     def records(self, topic: str) -> list[Record]:
         """Everything that stands in a topic at this moment, by partition and offset."""
+        found = []
+        for raw in self.raw(topic):
+            key = raw.key().decode() if raw.key() is not None else None
+            found.append(Record(topic, raw.partition(), raw.offset(), key, decode(raw.value())))
+        return sorted(found, key=lambda record: (record.partition, record.offset))
+
+    def raw(self, topic: str) -> list[confluent_kafka.Message]:
+        """The same as it is kept: key(), value() and headers() in bytes."""
         with self._consumer() as consumer:
             ends = {number: high for number, (low, high) in watermarks(consumer, topic).items() if high > low}
-            found = self._read(consumer, topic, ends) if ends else []
-        return sorted(found, key=lambda record: (record.partition, record.offset))
+            return self._read(consumer, topic, ends) if ends else []
 
     def ends(self) -> dict[tuple[str, int], int]:
         """The offset behind the last record of every topic and partition."""
@@ -98,15 +105,14 @@ class Log:
         with self._consumer() as consumer:
             return {(name, n): high for name in names for n, (_, high) in watermarks(consumer, name).items()}
 
-    def _read(self, consumer, topic: str, ends: dict[int, int]) -> list[Record]:
+    def _read(self, consumer, topic: str, ends: dict[int, int]) -> list[confluent_kafka.Message]:
         consumer.assign([confluent_kafka.TopicPartition(topic, number, 0) for number in ends])
         found = []
         while ends:
             message = consumer.poll(READ_SECONDS)
             assert message is not None, f"{topic}: no record for {READ_SECONDS} s"
             assert message.error() is None, f"{topic}: {message.error()}"
-            key = message.key().decode() if message.key() is not None else None
-            found.append(Record(topic, message.partition(), message.offset(), key, decode(message.value())))
+            found.append(message)
             if message.offset() + 1 >= ends.get(message.partition(), 0):
                 ends.pop(message.partition(), None)
         return found

@@ -182,6 +182,11 @@ class Stack:
             raise AssertionError(f"{statement}: {done.stderr}")
         return [line.split("\t") for line in done.stdout.splitlines()]
 
+    def dump(self, database: str = "whatsapp_sessions") -> bytes:
+        """All rows of all tables, as pg_dump writes them: text as it is, bytes in hex."""
+        command = ["pg_dump", "--data-only", "--no-comments", "-d", self.conninfo(database)]
+        return subprocess.run(command, check=True, capture_output=True, timeout=120).stdout
+
     def conninfo(self, database: str = "whatsapp_sessions", role: str = "postgres") -> str:
         secret = "postgres_password" if role == "postgres" else f"db_{role}"
         password = (self.state / "secrets" / secret).read_text()

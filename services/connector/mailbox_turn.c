@@ -154,8 +154,9 @@ bool mailbox_resend_acked(struct turn *turn, struct account *account, const stru
     struct resend *resend;
     struct turn_rows *rows;
 
-    if (row != NULL && row->ack_due) {
-        return false; /* acks come in the order of writes, and the message itself was first */
+    if (row != NULL && row->ack_due &&
+        (wa_jid_is_none(&ack->from) || wa_jid_equal(&ack->from, &row->to))) {
+        return false; /* of the message itself: any of them says that the server has it */
     }
     resend = acked_resend(mailbox, ack);
     if (resend == NULL || sender_may_repeat(ack->error)) {

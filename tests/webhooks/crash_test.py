@@ -6,13 +6,16 @@ import unittest
 from kit import Case, Session
 
 CRASH_STATUS = 137  # libs/base/crash.h
-# Each point, and how many times it is passed before: at the first messages, in the middle, at the last result. Three
-# messages make at least four commits, six records and three posts.
+# Each point, and the time at which it is passed: at the first messages, in the middle, at the last result. Six partitions
+# are taken; three messages make at least four commits, six records and three posts.
 POINTS = (
+    ("before.take", (1, 6)),
+    ("after.take", (1, 6)),
     ("before.commit", (1, 2, 4)),
     ("after.commit", (1, 2, 4)),
     ("before.publish", (1, 4, 6)),
     ("after.publish", (1, 4, 6)),
+    ("before.delete", (1,)),
     ("after.delete", (1,)),
     ("before.post", (1, 2, 3)),
     ("after.post", (1, 2, 3)),

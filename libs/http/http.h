@@ -20,6 +20,7 @@
 #include "base/mem.h"
 #include "http/http_router.h"
 
+struct buf;
 struct err;
 struct http_request;
 struct http_server;
@@ -97,6 +98,8 @@ const char *http_method_name(const struct http_request *request);
 const char *http_path(const struct http_request *request);
 const char *http_param(const struct http_request *request, const char *name); /* of the pattern */
 const char *http_query(const struct http_request *request, const char *name); /* NULL: not there */
+/* Append all of the query, the same for the same members in whatever order. */
+void http_query_canonical(const struct http_request *request, struct buf *out);
 const char *http_header(const struct http_request *request, const char *name);
 /* All lines of that name, in order, with commas between; NULL: none. Memory of @arena. */
 const char *http_header_all(const struct http_request *request, const char *name,

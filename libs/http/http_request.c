@@ -1,3 +1,4 @@
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -30,6 +31,31 @@ const char *http_param(const struct http_request *request, const char *name)
 const char *http_query(const struct http_request *request, const char *name)
 {
     return http_pairs_find(&request->query, name, false);
+}
+
+static int by_name_and_value(const void *a, const void *b)
+{
+    const struct http_pair *one = a;
+    const struct http_pair *two = b;
+    int order = strcmp(one->name, two->name);
+
+    return order != 0 ? order : strcmp(one->value, two->value);
+}
+
+void http_query_canonical(const struct http_request *request, struct buf *out)
+{
+    size_t n = request->query.n;
+    struct http_pair *sorted = mem_array0(n + 1, sizeof(*sorted));
+
+    if (n > 0) {
+        memcpy(sorted, request->query.at, n * sizeof(*sorted));
+        qsort(sorted, n, sizeof(*sorted), by_name_and_value);
+    }
+    for (size_t i = 0; i < n; i++) {
+        buf_addf(out, "%zu:%s=%zu:%s\n", strlen(sorted[i].name), sorted[i].name,
+                 strlen(sorted[i].value), sorted[i].value);
+    }
+    free(sorted);
 }
 
 const char *http_header(const struct http_request *request, const char *name)

@@ -64,9 +64,13 @@ static int put_preset_key(struct ingress *ingress, struct err *err)
 
     api_key_hash(key, hash);
     (void)snprintf(prefix, sizeof(prefix), "%.6s..", strlen(key) > 24 ? key : "preset");
-    stmt = pg_stmt_new("INSERT INTO api_keys (user_id, name, prefix, sha256) "
+    /* one at a time: whoever changes it does not trust the old one any more */
+    stmt = pg_stmt_new("WITH others AS (UPDATE api_keys SET revoked_at = now() "
+                       "WHERE name = 'preset' AND sha256 <> $3 AND revoked_at IS NULL "
+                       "AND user_id = (SELECT id FROM users WHERE username = $1)) "
+                       "INSERT INTO api_keys (user_id, name, prefix, sha256) "
                        "SELECT id, 'preset', $2, $3 FROM users WHERE username = $1 "
-                       "ON CONFLICT (sha256) DO NOTHING");
+                       "ON CONFLICT (sha256) DO UPDATE SET revoked_at = NULL");
     pg_add_text(stmt, ingress->config->admin_username);
     pg_add_text(stmt, prefix);
     pg_add_text(stmt, hash);

@@ -361,7 +361,8 @@ int message_progress(struct ingress *ingress, const char *uuid, struct arena *ar
                      struct message_progress *out, struct err *err)
 {
     struct pg_stmt *stmt = pg_stmt_new(
-        "SELECT state, wa_message_id, last_error FROM proj.message_states WHERE message_id = $1");
+        "SELECT CASE WHEN next_attempt_at IS NULL THEN state ELSE 'RETRYING' END, wa_message_id, "
+        "last_error FROM proj.message_states WHERE message_id = $1");
     struct pg_rows *rows = NULL;
     int rc;
 

@@ -44,7 +44,7 @@ NODISCARD int message_list(struct ingress *ingress, const char *blast_uuid,
 
 /* Where a message of the projections is. -ERR_NOT_FOUND: not there yet. */
 struct message_progress {
-    const char *state;         /* of message_states */
+    const char *state;         /* of message_states; RETRYING: failed, and to be tried again */
     const char *wa_message_id; /* NULL: not known yet */
     const char *last_error;
 };

@@ -34,8 +34,15 @@ static void fingerprint(struct http_request *request, const json_t *body,
     char *text = body != NULL ? json_dumps(body, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
     struct buf whole = {0};
 
-    buf_addf(&whole, "%s %s\n%s", http_method_name(request), http_path(request),
-             text != NULL ? text : "");
+    buf_addf(&whole, "%s %s\n", http_method_name(request), http_path(request));
+    if (text != NULL) {
+        buf_add_str(&whole, text);
+    } else { /* a stream: what it says beside its bytes, which nobody holds at once */
+        const char *length = http_header(request, "Content-Length");
+
+        http_query_canonical(request, &whole);
+        buf_addf(&whole, "\n%s", length != NULL ? length : "");
+    }
     api_key_hash(buf_text(&whole), out); /* SHA-256 in hex */
     buf_wipe(&whole);
     free(text);

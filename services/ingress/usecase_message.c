@@ -28,6 +28,7 @@ static int follow(struct ingress *ingress, const char *uuid, int64_t until_ms, s
                   struct message_fate *out, struct refusal *why)
 {
     static const char *const taken[] = {"SENT", "DELIVERED", "READ", NULL};
+    /* one that failed and is tried again is neither: it may be sent yet */
     static const char *const lost[] = {"FAILED", "SKIPPED", "CANCELLED", "EXPIRED", NULL};
     struct message_progress progress = {0};
 

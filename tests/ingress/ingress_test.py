@@ -27,6 +27,14 @@ class Access(Case):
         nobody = json.dumps(example("004-multi-login-user2-no-content-type.request.json"))
         self.refused(401, "POST", "/api/login", nobody, headers={"Content-Type": "application/x-www-form-urlencoded"})
 
+    def test_a_preset_key_that_was_changed_is_none_any_more(self):
+        old = (self.stack.state / "secrets/api_key").read_text().strip()
+        asked = lambda key: self.ask("GET", F4, headers={"Authorization": f"Bearer {key}"}).status  # noqa: E731
+        self.assertEqual(asked(old), 200)
+        with self.ingress("API_KEY=another-key-of-enough-length"):
+            self.deciders.redis("FLUSHALL")  # which knows keys for a minute
+            self.assertEqual((asked("another-key-of-enough-length"), asked(old)), (200, 401))
+
     def test_logins_are_refused_without_saying_why(self):
         for username, password in (("admin", "wrong"), ("nobody", "wrong"), ("nobody", "x" * 256)):
             body = self.refused(401, "POST", "/api/login", {"username": username, "password": password})
@@ -267,6 +275,24 @@ class Sending(Case):
         self.assertIn("recipient must be", self.refused(400, "POST", path, {"recipient": "0812", "message": "x"})["message"])
         self.assertIn("message must be", self.refused(400, "POST", path, {"recipient": "6281381393739", "message": ""})["message"])
 
+    def test_a_try_that_failed_is_no_failure_while_another_comes(self):
+        def fail_once(command):
+            self.deciders._send(command, command["send"])
+            self.stack.sql(
+                f"UPDATE proj.message_states SET state = 'FAILED', next_attempt_at = now() + interval '5 seconds'"
+                f" WHERE message_id = '{command['aggregate_id']}'"
+            )
+            self.deciders.reply(command)
+            return True
+
+        session = self.admin.call("POST", F4, {})
+        with self.ingress("SEND_TIMEOUT_MS=1000"):
+            self.deciders.on_command = fail_once
+            answer = self.admin.call(
+                "POST", f"{F4}/{session['id']}/send", {"recipient": "6281381393739", "message": "again"}
+            )
+        self.assertEqual((answer["success"], answer["message"]), (True, "Message queued"))
+
     def test_the_same_key_sends_once(self):
         session = self.admin.call("POST", F4, {})
         body = {"recipient": "120363302171476233@g.us", "message": "once"}
@@ -373,6 +399,17 @@ class Blasts(Case):
         )
         chunks = [c for c in self.deciders.chunks if c["upload_id"] == command["create"]["upload_id"]]
         return command, sorted(chunks, key=lambda chunk: chunk["first_index"])
+
+    def test_one_key_is_not_for_two_files(self):
+        def create(text: str, expect, **query):
+            headers = {"Content-Type": "text/csv", "Idempotency-Key": "file-1"}
+            query = {"whatsappSessionId": self.session["id"], "campaignName": "One", "messageTemplate": "Hi"} | query
+            return self.admin.call("POST", F0, text, query=query, headers=headers, expect=expect)
+
+        first = create("phone\n6281381393739\n", (201,))
+        self.assertEqual(create("phone\n6281381393739\n", (201,)), first)
+        create("phone\n6281381393739\n", (409,), campaignName="Two")
+        create("phone\n6281381393739\n6281381393740\n", (409,))
 
     def test_json(self):
         answer = self.create(config={"contactDelay": {"min": 10, "max": 10}})

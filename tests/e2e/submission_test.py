@@ -191,6 +191,39 @@ class Submissions(unittest.TestCase):
             self.assertNotIn(secret, dump)
         self.assertIn(request.encode(), dump)  # so that the search is known to find what is there
 
+    def test_each_is_decided_once_though_ingress_ends_under_it(self):
+        """At each point on the way of a submission, until it is accepted, or refused."""
+        for point, is_good in (
+            ("before.commit", True),  # nothing is known of it
+            ("after.commit", True),  # taken, and not decided
+            ("after.promise", True),
+            ("after.chunk", True),
+            ("before.command", True),
+            ("after.command", True),
+            ("before.commit@2", True),  # the verdict
+            ("after.commit@2", False),
+            ("before.publish", False),  # the rejection
+            ("after.publish", False),
+        ):
+            with self.subTest(point=point, is_good=is_good):
+                request = f"{point.replace('@', '-')}-{uuid.uuid4()}"
+                self.stack.ctl("kill", "ingress-1")
+                victim = self.stack.spawn("ingress-1", KENTONGAN_CRASH_AT=f"ingress.{point}")
+                value = self.submit(request, ["6281234567890"] * 3 if is_good else [])
+                self.assertEqual(victim.wait(60), 137)
+                self.stack.ctl("start", "ingress-1")
+                if is_good:
+                    self.assertEqual(self.one_blast(request)["totalMessages"], 3)
+                else:
+                    self.assertEqual(self.rejection(request)["code"], "INVALID_REQUEST")
+                self.settled(request)
+                self.assertEqual(len(self.blasts(request)), int(is_good))
+                # the relay may write one twice, but then it is the same
+                self.assertEqual(len({str(r.value) for r in self.rejections(request)}), int(not is_good))
+                self.put(request, value, self.key)  # and the first verdict stays
+                self.settled(request)
+                self.assertEqual(len(self.blasts(request)), int(is_good))
+
     def test_each_makes_one_blast_though_ingress_is_killed(self):
         requests = [f"killed-{n}-{uuid.uuid4()}" for n in range(12)]
         for n, request in enumerate(requests):

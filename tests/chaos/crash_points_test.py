@@ -186,8 +186,10 @@ class Round:
         return next((blast["sessionId"] for blast in newest if blast["campaignName"] == campaign_name), None)
 
     def garbage(self, point: Point) -> None:
-        """A record that scheduler and tracker cannot read: a dead letter of each."""
-        self.field.garbage.append(f"no record, for {point.setting}".encode())
+        """Recipients that make no sense to scheduler and tracker: a dead letter of each."""
+        nobody = {"blast_id": f"no uuid, for {point.setting}", "upload_id": "", "session_uuid": "", "user_id": 1,
+                  "first_index": 0, "recipients": []}  # fmt: skip
+        self.field.garbage.append(encode(RECIPIENTS_TOPIC, nobody))
         self.field.writer.raw(RECIPIENTS_TOPIC, point.name, self.field.garbage[-1])
 
     # ---- its course

@@ -13,13 +13,25 @@ CREATE TABLE session (
 ) WITH (fillfactor = 70);
 CREATE INDEX session_partition ON session (partition);
 
--- Device credentials, sealed under CREDENTIALS_KEY; gone when the account is unlinked.
+-- Device credentials, sealed under CREDENTIALS_KEY; gone when the account is no longer linked.
 CREATE TABLE credentials (
     session_uuid uuid PRIMARY KEY,
     partition    int   NOT NULL,
     sealed       bytea NOT NULL
 );
 CREATE INDEX credentials_partition ON credentials (partition);
+
+-- Devices of sessions that were removed: WhatsApp is yet to be told to unlink them. Sealed as in
+-- credentials; gone when it has confirmed.
+CREATE TABLE to_unlink (
+    session_uuid uuid  NOT NULL,
+    device       text  NOT NULL,
+    partition    int   NOT NULL,
+    sealed       bytea NOT NULL,
+    asked_at     timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (session_uuid, device)
+);
+CREATE INDEX to_unlink_partition ON to_unlink (partition);
 
 -- Signal records (prekeys, sessions, identities), sealed; version is compared at each write.
 CREATE TABLE signal_record (

@@ -42,23 +42,35 @@ void credentials_free(struct credentials **credentials)
     }
 }
 
-int credentials_load(struct account *account, struct bytes sealed, struct err *err)
+int credentials_open(const struct connector *connector, const char *uuid, struct bytes sealed,
+                     struct credentials **out, struct err *err)
 {
-    struct credentials *loaded = mem_new0(sizeof(*loaded));
+    struct credentials *opened = mem_new0(sizeof(*opened));
     struct buf plain = {0};
-    int rc = crypto_unseal(&account->connector->keyring, account->state.uuid, LABEL, sealed, &plain,
-                           err);
+    int rc = crypto_unseal(&connector->keyring, uuid, LABEL, sealed, &plain, err);
 
     if (rc == 0) {
-        rc = credentials_decode(buf_bytes(&plain), loaded, err);
+        rc = credentials_decode(buf_bytes(&plain), opened, err);
     }
     buf_wipe(&plain);
     if (rc < 0) {
-        credentials_free(&loaded);
-        return err_wrap(err, rc, "session %s", account->state.uuid);
+        credentials_free(&opened);
+        (void)err_wrap(err, rc, "session %s", uuid);
+        return rc;
     }
-    credentials_set(account, loaded);
+    *out = opened;
     return 0;
+}
+
+int credentials_load(struct account *account, struct bytes sealed, struct err *err)
+{
+    struct credentials *loaded = NULL;
+    int rc = credentials_open(account->connector, account->state.uuid, sealed, &loaded, err);
+
+    if (rc == 0) {
+        credentials_set(account, loaded);
+    }
+    return rc;
 }
 
 void credentials_stage(struct turn *turn, struct account *account)

@@ -9,6 +9,7 @@
 #include "wa/wa_creds.h"
 
 struct account;
+struct connector;
 struct err;
 struct turn;
 
@@ -24,6 +25,10 @@ struct credentials {
 /* Keys for a device that is not linked yet. Gives it (credentials_free). */
 struct credentials *credentials_make(void);
 void credentials_free(struct credentials **credentials); /* wipes */
+
+/* Open a row's @sealed, of session @uuid. Gives *@out (credentials_free). */
+NODISCARD int credentials_open(const struct connector *connector, const char *uuid,
+                               struct bytes sealed, struct credentials **out, struct err *err);
 
 /* Open a row's @sealed into @account, with the Signal account that goes with it. */
 NODISCARD int credentials_load(struct account *account, struct bytes sealed, struct err *err);

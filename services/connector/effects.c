@@ -5,6 +5,7 @@
 #include "connector/account.h"
 #include "connector/connector.h"
 #include "connector/credentials.h"
+#include "connector/farewell.h"
 #include "connector/link.h"
 #include "connector/mailbox.h"
 #include "connector/opening.h"
@@ -20,9 +21,7 @@ static void on_retry(struct loop_timer *timer, void *ctx)
 /* Is it there for nothing but to remove the device at WhatsApp? It ends by itself. */
 static bool is_leaving(const struct account *account)
 {
-    return account->link != NULL &&
-           (account->link->is_only_unlinking ||
-            (account->link->drops_credentials && account->link->unlinking != LINK_STAYS));
+    return account->link != NULL && account->link->is_only_unlinking;
 }
 
 static void open_now_or_soon(struct account *account)
@@ -44,7 +43,7 @@ static void connection_effects(struct account *account, unsigned effects, int64_
         opening_drop(account);
         account->wants_open = false;
     }
-    if (effects & SESSION_UNLINK) {
+    if ((effects & SESSION_UNLINK) && !(effects & SESSION_ERASE)) {
         link_unlink(account);
     } else if ((effects & SESSION_CLOSE) && !is_leaving(account)) {
         link_close(account);
@@ -56,18 +55,18 @@ static void connection_effects(struct account *account, unsigned effects, int64_
     }
 }
 
-/* Nothing of the device is left in the tables: nor in memory, as soon as nobody uses it. */
-static void erase(struct account *account)
+/* Nothing of the device is left in the tables; nor in memory, but for unlinking it. */
+static void erase(struct account *account, bool unlinks)
 {
+    link_close(account); /* its client borrows the credentials */
     if (account->mailbox != NULL) {
         mailbox_forget(account);
     }
     buf_done(&account->routing);
-    if (account->link != NULL) {
-        account->link->drops_credentials = true; /* its client still borrows them */
-    } else {
-        credentials_drop(account);
+    if (unlinks) {
+        farewell_add(account);
     }
+    credentials_drop(account);
 }
 
 void effects_run(struct account *account)
@@ -93,7 +92,7 @@ void effects_run(struct account *account)
     }
     connection_effects(account, effects, delay_ms);
     if (effects & SESSION_ERASE) {
-        erase(account);
+        erase(account, (effects & SESSION_UNLINK) != 0);
     }
     if (changed && account->state.closing && account->link == NULL) { /* nothing to wait for */
         account_see(account, account_seen_new(SESSION_SAW_DISCONNECT_CONFIRMED));

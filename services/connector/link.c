@@ -69,9 +69,6 @@ static void link_free(struct link **link)
         wa_creds_wipe(gone->paired);
         free(gone->paired);
     }
-    if (gone->drops_credentials) {
-        credentials_drop(account);
-    }
     loop_free_later(account->connector->loop, gone);
     if (account->wants_open && is_ours(account)) {
         link_open(account);
@@ -202,31 +199,47 @@ static void on_closed(struct ws *ws, const struct err *why, void *ctx)
 
 static const struct ws_handlers ws_handlers = {on_open, on_message, on_closed};
 
+void link_client_config(struct connector *connector, const struct wa_creds *device,
+                        struct wa_client_config *out)
+{
+    *out = (struct wa_client_config){
+        .creds = device,
+        .profile = &wa_profile_default,
+        .root_key = connector->root_key,
+        .seed = ((uint64_t)randombytes_random() << 32) | randombytes_random(),
+    };
+}
+
 static struct wa_client *make_client(struct link *link, bool is_passive)
 {
     struct account *account = link->account;
-    struct wa_client_config config = {
-        .profile = &wa_profile_default,
-        .root_key = account->connector->root_key,
-        .routing = buf_bytes(&account->routing),
-        .seed = ((uint64_t)randombytes_random() << 32) | randombytes_random(),
-        .stay_passive = is_passive,
-    };
+    struct wa_client_config config;
 
     if (account->credentials == NULL) {
         link->fresh = credentials_make();
     }
-    config.creds = link->fresh != NULL ? &link->fresh->device : &account->credentials->device;
+    link_client_config(account->connector,
+                       link->fresh != NULL ? &link->fresh->device : &account->credentials->device,
+                       &config);
+    config.routing = buf_bytes(&account->routing);
+    config.stay_passive = is_passive;
     return wa_client_new(&config, &link_client_ops, link);
+}
+
+int link_dial(struct connector *connector, const struct ws_handlers *handlers, void *ctx,
+              struct ws **out, struct err *err)
+{
+    struct ws_client_config config = {.url = connector->config.server_url,
+                                      .origin = "https://web.whatsapp.com",
+                                      .tls = connector->tls};
+
+    metric_add(metrics.connections, 1);
+    return ws_connect(connector->loop, &config, handlers, ctx, out, err);
 }
 
 /* @unlinks: only to remove the device at WhatsApp. */
 static void open_link(struct account *account, bool unlinks)
 {
-    struct connector *connector = account->connector;
-    struct ws_client_config ws = {.url = connector->config.server_url,
-                                  .origin = "https://web.whatsapp.com",
-                                  .tls = connector->tls};
     struct link *link = mem_new0(sizeof(*link));
     struct err err = {0};
 
@@ -238,8 +251,7 @@ static void open_link(struct account *account, bool unlinks)
     account->start_time_ms = clock_wall_ms();
     account->tries++;
     link->client = make_client(link, unlinks);
-    metric_add(metrics.connections, 1);
-    if (ws_connect(connector->loop, &ws, &ws_handlers, link, &link->ws, &err) < 0) {
+    if (link_dial(account->connector, &ws_handlers, link, &link->ws, &err) < 0) {
         link_ended(link, WA_END_SOCKET, 0, err.text);
         return;
     }

@@ -19,6 +19,8 @@
 #include "ws/ws.h"
 
 struct account;
+struct arena;
+struct connector;
 struct turn;
 struct wa_node;
 
@@ -54,7 +56,6 @@ struct link {
     struct link_held *held;
     size_t n_held;
     struct loop_timer overflow; /* runs: more was sealed than is held, so it is about to end */
-    bool drops_credentials;     /* they go when the connection has */
     bool is_only_unlinking;     /* it was opened for that: nothing is observed */
     enum link_unlinking unlinking;
     struct loop_timer unlink_timer;
@@ -75,9 +76,17 @@ void link_lose(struct account *account, const char *why);
 void link_mute(struct account *account);
 void link_unmute(struct account *account);
 
-/* Remove the device at WhatsApp, connecting first if need be. How it ended is observed while the
- * state waits for that. */
+/* Remove the device at WhatsApp, connecting first if need be. How it ended is observed. */
 void link_unlink(struct account *account);
+
+/* Begin a websocket to WhatsApp; as ws_connect. */
+NODISCARD int link_dial(struct connector *connector, const struct ws_handlers *handlers, void *ctx,
+                        struct ws **out, struct err *err);
+/* How a client of @device logs in; borrows both. */
+void link_client_config(struct connector *connector, const struct wa_creds *device,
+                        struct wa_client_config *out);
+/* What asks WhatsApp to remove @device. */
+struct wa_node *link_unlink_iq(struct arena *arena, const struct wa_creds *device);
 
 /* ---- use ---- */
 

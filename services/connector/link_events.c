@@ -68,7 +68,7 @@ static void saw_stanza(struct link *link, const struct wa_node *node)
 {
     struct err err = {0};
 
-    if (link->is_only_unlinking || link->drops_credentials) {
+    if (link->is_only_unlinking) {
         return; /* there is nobody any more to read it */
     }
     if (mailbox_take(link->account, node, &err) < 0) {

@@ -1,5 +1,5 @@
-/* Removing the device at WhatsApp: asked for by a logout, which waits for the answer, or because
- * the session is removed, which does not. */
+/* Removing the device at WhatsApp: asked for by a logout, which waits for the answer. (A session
+ * that is removed does not: farewell.h.) */
 #include "connector/link.h"
 #include "base/err.h"
 #include "connector/account.h"
@@ -11,7 +11,7 @@ static void tell(struct account *account, const char *detail)
     struct seen *seen;
 
     if (!account->state.logging_out) {
-        return; /* removed: whatever comes of it changes nothing any more */
+        return; /* it ended otherwise meanwhile */
     }
     seen =
         account_seen_new(detail == NULL ? SESSION_SAW_LOGOUT_CONFIRMED : SESSION_SAW_LOGOUT_FAILED);
@@ -25,7 +25,7 @@ static void over(struct link *link, const char *detail)
 
     loop_timer_stop(&link->unlink_timer);
     tell(account, detail);
-    if (detail == NULL || link->is_only_unlinking || link->drops_credentials) {
+    if (detail == NULL || link->is_only_unlinking) {
         link_close(account);
     } else {
         link->unlinking = LINK_STAYS; /* still linked, and of use */
@@ -53,19 +53,25 @@ static void on_answer(void *ctx, int rc, int code, const struct wa_node *reply)
     over(ctx, rc < 0 ? err.text : NULL);
 }
 
+struct wa_node *link_unlink_iq(struct arena *arena, const struct wa_creds *device)
+{
+    struct wa_node *iq = wa_node_iq(arena, "set", "md", NULL);
+    struct wa_node *remove = wa_node_child(iq, "remove-companion-device");
+
+    wa_node_set_jid(remove, "jid", &device->pn);
+    wa_node_set(remove, "reason", "user_initiated");
+    return iq;
+}
+
 static void ask(struct link *link)
 {
     struct account *account = link->account;
     struct arena arena = {0};
-    struct wa_node *iq = wa_node_iq(&arena, "set", "md", NULL);
-    struct wa_node *remove = wa_node_child(iq, "remove-companion-device");
 
     link->unlinking = LINK_UNLINKS;
     loop_timer_start(account->connector->loop, &link->unlink_timer, LINK_UNLINK_MS, on_timeout,
                      link);
-    wa_node_set_jid(remove, "jid", &account->credentials->device.pn);
-    wa_node_set(remove, "reason", "user_initiated");
-    link_request(account, iq, on_answer, link);
+    link_request(account, link_unlink_iq(&arena, &account->credentials->device), on_answer, link);
     arena_done(&arena);
 }
 
@@ -98,5 +104,5 @@ bool link_unlink_ended(struct link *link, enum wa_end end)
         link->unlinking = LINK_STAYS;
         tell(link->account, end == WA_END_LOGGED_OUT ? NULL : "the connection was lost");
     }
-    return link->is_only_unlinking || link->drops_credentials;
+    return link->is_only_unlinking;
 }

@@ -9,6 +9,7 @@
 #include "connector/account.h"
 #include "connector/connector.h"
 #include "connector/credentials.h"
+#include "connector/farewell.h"
 #include "connector/link.h"
 #include "connector/mailbox.h"
 #include "connector/opening.h"
@@ -81,6 +82,14 @@ static int load_retry(struct loading *loading, const struct pg_rows *rows, size_
     return 0;
 }
 
+static int load_farewell(struct loading *loading, const struct pg_rows *rows, size_t row,
+                         struct err *err)
+{
+    (void)err;
+    farewell_load(loading->connector, loading->partition, rows, row);
+    return 0;
+}
+
 static const struct {
     const char *text;
     load_row_fn *fn;
@@ -93,6 +102,8 @@ static const struct {
     {"SELECT r.session_uuid, message_id, r.device, r.count, m.wa_message_id, r.stanza "
      "FROM retry r JOIN message m USING (message_id) WHERE r.partition = $1 AND NOT r.is_settled",
      load_retry},
+    {"SELECT session_uuid, device, sealed, asked_at FROM to_unlink WHERE partition = $1",
+     load_farewell},
 };
 
 static void next_step(struct loading *loading);
@@ -235,6 +246,7 @@ void load_revoke(struct ledger *ledger, int partition, void *ctx)
             link_mute(account);
         }
     }
+    farewell_pause(connector, partition);
 }
 
 void load_reset(struct ledger *ledger, int partition, enum ledger_reset why, void *ctx)
@@ -253,6 +265,7 @@ void load_reset(struct ledger *ledger, int partition, enum ledger_reset why, voi
             account_free(&account);
         }
     }
+    farewell_drop(connector, partition);
 }
 
 void load_drop_all(struct connector *connector)

@@ -10,6 +10,7 @@
 #include "cache/cache.h"
 #include "connector/account.h"
 #include "connector/connector.h"
+#include "connector/farewell.h"
 #include "connector/load.h"
 #include "connector/mailbox.h"
 #include "connector/metrics.h"
@@ -202,6 +203,9 @@ static void close_all(struct connector *connector)
         next = map_next(at);
         account = map_value(at);
         account_free(&account);
+    }
+    for (int partition = 0; partition < LEDGER_PARTITIONS; partition++) {
+        farewell_drop(connector, partition);
     }
     cache_close(&connector->cache);
     sigstore_free(&connector->signal);

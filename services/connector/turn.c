@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "connector/account.h"
 #include "connector/connector.h"
+#include "connector/credentials.h"
 #include "connector/effects.h"
 #include "connector/inbox.h"
 #include "connector/intake.h"
@@ -66,6 +67,20 @@ static void emit(struct turn *turn, struct account *account, struct session_even
     }
 }
 
+/* What is kept of the device goes; of one that is to be unlinked what that takes stays
+ * (farewell.h).
+ */
+static void erase(struct turn *turn, struct account *account, bool unlinks)
+{
+    struct turn_rows *rows = turn_row(turn, TURN_ERASE, account->partition);
+    char device[WA_JID_TEXT_MAX];
+
+    pg_array_uuid(rows->column[0], account->state.uuid);
+    pg_array_text(rows->column[1], unlinks && account->credentials != NULL
+                                       ? wa_jid_format(&account->credentials->device.pn, device)
+                                       : NULL);
+}
+
 void turn_decision(struct turn *turn, struct account *account, struct session_decision *decision,
                    const struct turn_cause *cause)
 {
@@ -87,9 +102,7 @@ void turn_decision(struct turn *turn, struct account *account, struct session_de
         mailbox_fail(turn, account);
     }
     if (decision->effects & SESSION_ERASE) {
-        struct turn_rows *rows = turn_row(turn, TURN_ERASE, account->partition);
-
-        pg_array_uuid(rows->column[0], account->state.uuid);
+        erase(turn, account, (decision->effects & SESSION_UNLINK) != 0);
     }
 }
 

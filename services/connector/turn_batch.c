@@ -29,14 +29,18 @@ static const struct batch_text texts[TURN_BATCH_COUNT] = {
                       true,
                       3,
                       {U, I, T}},
-    [TURN_ERASE] = {"WITH c AS (DELETE FROM credentials WHERE session_uuid = ANY($1::uuid[])), "
+    [TURN_ERASE] = {"WITH c AS (DELETE FROM credentials c USING unnest($1::uuid[], $2::text[]) "
+                    "AS t (s, device) WHERE c.session_uuid = t.s RETURNING c.*, t.device), "
+                    "u AS (INSERT INTO to_unlink (session_uuid, device, partition, sealed) "
+                    "SELECT session_uuid, device, partition, sealed FROM c "
+                    "WHERE device IS NOT NULL), "
                     "r AS (DELETE FROM signal_record WHERE session_uuid = ANY($1::uuid[])), "
                     "l AS (DELETE FROM lid WHERE session_uuid = ANY($1::uuid[])), "
                     "t AS (DELETE FROM retry WHERE session_uuid = ANY($1::uuid[])) "
                     "DELETE FROM phone_in_use WHERE session_uuid = ANY($1::uuid[])",
                     false,
-                    1,
-                    {U}},
+                    2,
+                    {U, T}},
     [TURN_CREDENTIALS] = {"INSERT INTO credentials (session_uuid, partition, sealed) "
                           "SELECT * FROM unnest($1::uuid[], $2::int8[], $3::bytea[]) "
                           "ON CONFLICT (session_uuid) DO UPDATE SET sealed = excluded.sealed",

@@ -344,9 +344,9 @@ class Kit:
         return (self.stack.state / "log" / f"connector-{number}.log").read_text(errors="replace")
 
     @contextlib.contextmanager
-    def frozen(self, number: int = 1):
-        """A connector that stands still: what comes meanwhile it finds all at once."""
-        pid = self.pid(number)
+    def frozen(self, part: str = "connector-1"):
+        """A process that stands still: what comes meanwhile it finds all at once."""
+        pid = self.stack.pid(part)
         os.kill(pid, signal.SIGSTOP)
         try:
             yield

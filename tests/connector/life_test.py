@@ -110,6 +110,42 @@ class Life(kit.Case):
         other = self.kit.session("emil2")
         other.link("491510000041")  # the phone is free again
 
+    def test_a_device_is_unlinked_when_whatsapp_is_back(self):
+        """Removed while WhatsApp does not answer; the connector is killed before it does."""
+        kit = self.kit
+        session = kit.session("ella").link("491510000071")
+        other = kit.session("ella2").link("491510000072")
+        with kit.frozen("sandbox-1"):
+            kit.accepted(session.command("remove_session"))
+            session.reach("DELETED")
+            kit.accepted(other.command("remove"))
+            other.reach("LOGGED_OUT")
+            for gone in (session, other):
+                self.assert_erased(gone)
+                self.assertEqual(self.rows("to_unlink", gone), 1)
+            kit.stack.ctl("kill", "connector-1")
+        self.assertEqual([len(kit.sandbox.show(s.number)["devices"]) for s in (session, other)], [1, 1])
+        kit.start_connector(1)
+        for gone in (session, other):
+            wait_until(lambda: kit.sandbox.show(gone.number)["devices"] == [], 60, "the device to be unlinked")
+            wait_until(lambda: self.rows("to_unlink", gone) == 0, 10, "its credentials to go")
+        other.connect()
+        kit.sandbox.scan(other.qr(), other.number)
+        other.reach("CONNECTED")
+
+    def test_a_device_is_unlinked_after_tries_that_failed(self):
+        kit = self.kit
+        session = kit.session("enno").link("491510000081")
+        with kit.frozen("sandbox-1"):
+            kit.accepted(session.command("remove_session"))
+            session.reach("DELETED")
+            wait_until(
+                lambda: [line for line in kit.log().splitlines() if "not unlinked yet" in line and session.uuid in line], 60, "a try to fail"
+            )
+            self.assertEqual(self.rows("to_unlink", session), 1)
+        wait_until(lambda: kit.sandbox.show(session.number)["devices"] == [], 60, "the device to be unlinked")
+        wait_until(lambda: self.rows("to_unlink", session) == 0, 10, "its credentials to go")
+
     def test_a_phone_belongs_to_one_session(self):
         self.kit.session("fred").link("491510000051")
         other = self.kit.session("gina").create().connect()

@@ -9,10 +9,16 @@
 #include "ingress/account.h"
 #include "ingress/family.h"
 #include "ingress/rate.h"
+#include "ingress/usecase.h"
 
 const struct actor *actor_of(const struct http_request *request)
 {
     return http_data(request);
+}
+
+struct asker asker_of(struct http_request *request, void *ctx)
+{
+    return (struct asker){ctx, actor_of(request), http_arena(request)};
 }
 
 static void answer_unauthorized(struct http_request *request)

@@ -24,6 +24,7 @@ bool handler_admit(struct http_request *request, const struct http_route *route,
 void handler_done(const struct http_request *request, const struct http_done *done, void *ctx);
 
 const struct actor *actor_of(const struct http_request *request);
+struct asker asker_of(struct http_request *request, void *ctx); /* @ctx: what handlers get */
 
 /* The address on whose behalf it came; returns @out. */
 const char *handler_client(const struct http_request *request, const struct ingress *ingress,

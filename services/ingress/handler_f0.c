@@ -87,10 +87,10 @@ void on_f0_list(struct http_request *request, void *ctx)
 /* The blast that the path names; false: answered. */
 static bool take_blast(struct http_request *request, void *ctx, struct blast_row *out)
 {
+    const struct asker by = asker_of(request, ctx);
     struct refusal why;
 
-    if (usecase_blast_get(ctx, actor_of(request), http_param(request, "sessionId"),
-                          http_arena(request), out, &why) < 0) {
+    if (usecase_blast_get(&by, http_param(request, "sessionId"), out, &why) < 0) {
         handler_refuse(request, &why);
         return false;
     }
@@ -113,6 +113,7 @@ void on_f0_get(struct http_request *request, void *ctx)
 static void control(struct http_request *request, void *ctx, enum blast_act act,
                     const char *message)
 {
+    const struct asker by = asker_of(request, ctx);
     struct blast_row blast;
     struct refusal why;
     json_t *answer;
@@ -120,7 +121,7 @@ static void control(struct http_request *request, void *ctx, enum blast_act act,
     if (!take_blast(request, ctx, &blast)) {
         return;
     }
-    if (usecase_blast_act(ctx, actor_of(request), act, http_arena(request), &blast, &why) < 0) {
+    if (usecase_blast_act(&by, act, &blast, &why) < 0) {
         handler_refuse(request, &why);
         return;
     }

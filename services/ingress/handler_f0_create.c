@@ -82,6 +82,7 @@ static int add_json_recipients(struct blast_making *making, json_t *list, struct
 
 static void create_from_json(struct http_request *request, struct ingress *ingress)
 {
+    const struct asker by = asker_of(request, ingress);
     struct json_creation in = {0};
     struct idempotency idempotency;
     struct blast_making *making = arena_new0(http_arena(request), sizeof(*making));
@@ -99,13 +100,12 @@ static void create_from_json(struct http_request *request, struct ingress *ingre
     config = in.config != NULL ? json_dumps(in.config, JSON_COMPACT) : NULL;
     in.draft.config = config;
     in.draft.idempotency_key = idempotency.key;
-    rc = usecase_blast_open(making, ingress, actor_of(request), &in.draft, http_arena(request),
-                            &why);
+    rc = usecase_blast_open(making, &by, &in.draft, &why);
     if (rc == 0) {
         rc = add_json_recipients(making, in.recipients, &why);
     }
     if (rc == 0) {
-        rc = usecase_blast_create(making, http_arena(request), &blast, &why);
+        rc = usecase_blast_create(making, &blast, &why);
     }
     if (rc == 0) {
         idempotency_answer(ingress, request, &idempotency, 201, created(&blast));
@@ -254,6 +254,7 @@ static json_t *created_from_csv(const struct blast_row *blast, const struct csv_
 
 static void create_from_csv(struct http_request *request, struct ingress *ingress)
 {
+    const struct asker by = asker_of(request, ingress);
     struct blast_draft draft = {0};
     struct idempotency idempotency;
     struct blast_making *making = arena_new0(http_arena(request), sizeof(*making));
@@ -269,7 +270,7 @@ static void create_from_csv(struct http_request *request, struct ingress *ingres
     }
     in.bad = json_array();
     draft.idempotency_key = idempotency.key;
-    rc = usecase_blast_open(making, ingress, actor_of(request), &draft, http_arena(request), &why);
+    rc = usecase_blast_open(making, &by, &draft, &why);
     if (rc == 0) {
         rc = read_rows(request, &in, &err);
     }
@@ -277,7 +278,7 @@ static void create_from_csv(struct http_request *request, struct ingress *ingres
         rc = check_rows(&in, &why);
     }
     if (rc == 0) {
-        rc = usecase_blast_create(making, http_arena(request), &blast, &why);
+        rc = usecase_blast_create(making, &blast, &why);
     }
     if (rc == 0) {
         idempotency_answer(ingress, request, &idempotency, 201, created_from_csv(&blast, &in));

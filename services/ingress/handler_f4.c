@@ -134,6 +134,7 @@ static const struct request_field create_fields[] = {
 
 void on_f4_sessions_create(struct http_request *request, void *ctx)
 {
+    const struct asker by = asker_of(request, ctx);
     struct session_draft draft = {0};
     struct idempotency idempotency;
     struct session_row row;
@@ -148,8 +149,7 @@ void on_f4_sessions_create(struct http_request *request, void *ctx)
     }
     draft.name = draft.name != NULL && draft.name[0] != 0 ? draft.name : NULL;
     draft.idempotency_key = idempotency.key;
-    if (usecase_session_create(ctx, actor_of(request), &draft, http_arena(request), &row, &secret,
-                               &why) < 0) {
+    if (usecase_session_create(&by, &draft, &row, &secret, &why) < 0) {
         handler_refuse(request, &why);
         return;
     }
@@ -164,10 +164,10 @@ void on_f4_sessions_create(struct http_request *request, void *ctx)
 static bool take_session(struct http_request *request, struct ingress *ingress,
                          struct session_row *out)
 {
+    const struct asker by = asker_of(request, ingress);
     struct refusal why;
 
-    if (usecase_session_get(ingress, actor_of(request), http_param(request, "id"),
-                            http_arena(request), out, &why) < 0) {
+    if (usecase_session_get(&by, http_param(request, "id"), out, &why) < 0) {
         handler_refuse(request, &why);
         return false;
     }
@@ -191,12 +191,13 @@ void on_f4_session_get(struct http_request *request, void *ctx)
 static bool act(struct http_request *request, void *ctx, enum session_act what,
                 struct session_row *row)
 {
+    const struct asker by = asker_of(request, ctx);
     struct refusal why;
 
     if (!take_session(request, ctx, row)) {
         return false;
     }
-    if (usecase_session_act(ctx, actor_of(request), row, what, &why) < 0) {
+    if (usecase_session_act(&by, row, what, &why) < 0) {
         handler_refuse(request, &why);
         return false;
     }
@@ -247,6 +248,7 @@ static const struct request_field renaming_fields[] = {
 
 void on_f4_session_name(struct http_request *request, void *ctx)
 {
+    const struct asker by = asker_of(request, ctx);
     struct renaming in = {0};
     struct session_row row;
     struct refusal why;
@@ -256,7 +258,7 @@ void on_f4_session_name(struct http_request *request, void *ctx)
         !take_session(request, ctx, &row)) {
         return;
     }
-    if (usecase_session_rename(ctx, actor_of(request), &row, in.name, &why) < 0) {
+    if (usecase_session_rename(&by, &row, in.name, &why) < 0) {
         handler_refuse(request, &why);
     } else {
         answer_done(request, "Session name updated successfully");
@@ -275,6 +277,7 @@ static const struct request_field hooking_fields[] = {
 
 void on_f4_session_webhook(struct http_request *request, void *ctx)
 {
+    const struct asker by = asker_of(request, ctx);
     struct hooking in = {0};
     struct session_row row;
     const char *made = NULL;
@@ -286,8 +289,7 @@ void on_f4_session_webhook(struct http_request *request, void *ctx)
         !take_session(request, ctx, &row)) {
         return;
     }
-    if (usecase_session_webhook(ctx, actor_of(request), &row, in.url, in.secret,
-                                http_arena(request), &made, &why) < 0) {
+    if (usecase_session_webhook(&by, &row, in.url, in.secret, &made, &why) < 0) {
         handler_refuse(request, &why);
         return;
     }
@@ -325,12 +327,12 @@ static void send_from(struct http_request *request, struct ingress *ingress,
                       const struct session_row *session, const struct sending *in,
                       const struct idempotency *idempotency)
 {
+    const struct asker by = asker_of(request, ingress);
     const struct message_draft draft = {in->recipient, in->message, idempotency->key};
     struct message_fate sent = {0};
     struct refusal why;
 
-    if (usecase_send(ingress, actor_of(request), session, &draft, http_arena(request), &sent,
-                     &why) < 0) {
+    if (usecase_send(&by, session, &draft, &sent, &why) < 0) {
         /* S4-41: whatever keeps the session from sending is a 404 in this family */
         if (why.kind == REFUSED_CONFLICT || why.kind == REFUSED_NOT_FOUND) {
             answer_not_logged_in(request);

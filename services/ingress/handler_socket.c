@@ -209,14 +209,14 @@ static void on_turn(struct http_ws *ws, void *ctx)
 
 void on_f4_socket(struct http_request *request, void *ctx)
 {
+    const struct asker by = asker_of(request, ctx);
     struct socket socket = {.ingress = ctx, .user_id = actor_of(request)->user_id};
     const struct http_ws_events events = {.turn = on_turn, .turn_ms = TURN_MS, .ctx = &socket};
     struct session_row row;
     struct refusal why;
     struct err err = {0};
 
-    if (usecase_session_get(ctx, actor_of(request), http_param(request, "id"), http_arena(request),
-                            &row, &why) < 0) {
+    if (usecase_session_get(&by, http_param(request, "id"), &row, &why) < 0) {
         handler_refuse(request, &why);
         return;
     }

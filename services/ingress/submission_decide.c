@@ -189,7 +189,8 @@ static int create(struct ingress *ingress, const struct actor *actor,
     };
     struct blast_making making;
     struct blast_row blast;
-    int rc = usecase_blast_open(&making, ingress, actor, &draft, arena, why);
+    const struct asker by = {ingress, actor, arena};
+    int rc = usecase_blast_open(&making, &by, &draft, why);
 
     if (rc == 0 && promise(ingress, verdict) < 0) {
         rc = refuse(why, REFUSED_UNAVAILABLE, "UNAVAILABLE", "PostgreSQL");
@@ -198,7 +199,7 @@ static int create(struct ingress *ingress, const struct actor *actor,
         rc = add_recipients(&making, submission, why);
     }
     if (rc == 0) {
-        rc = usecase_blast_create(&making, arena, &blast, why);
+        rc = usecase_blast_create(&making, &blast, why);
     }
     usecase_blast_close(&making);
     return rc;

@@ -16,6 +16,13 @@
 
 struct arena;
 
+/* Who asks, and where what is answered lives. */
+struct asker {
+    struct ingress *ingress;
+    const struct actor *actor;
+    struct arena *arena;
+};
+
 /* ---- sessions (usecase_session.c) ---- */
 
 struct session_draft {
@@ -28,29 +35,24 @@ struct session_draft {
 };
 
 /* *@secret: the webhook secret when one was made just now, to be shown this once; else NULL. */
-NODISCARD int usecase_session_create(struct ingress *ingress, const struct actor *actor,
-                                     const struct session_draft *draft, struct arena *arena,
+NODISCARD int usecase_session_create(const struct asker *by, const struct session_draft *draft,
                                      struct session_row *out, const char **secret,
                                      struct refusal *why);
 
 /* Find by any of its ids; REFUSED_NOT_FOUND. */
-NODISCARD int usecase_session_get(struct ingress *ingress, const struct actor *actor,
-                                  const char *name, struct arena *arena, struct session_row *out,
+NODISCARD int usecase_session_get(const struct asker *by, const char *name, struct session_row *out,
                                   struct refusal *why);
 
 enum session_act { SESSION_ACT_CONNECT, SESSION_ACT_DISCONNECT, SESSION_ACT_DELETE };
-NODISCARD int usecase_session_act(struct ingress *ingress, const struct actor *actor,
-                                  const struct session_row *session, enum session_act act,
-                                  struct refusal *why);
+NODISCARD int usecase_session_act(const struct asker *by, const struct session_row *session,
+                                  enum session_act act, struct refusal *why);
 
-NODISCARD int usecase_session_rename(struct ingress *ingress, const struct actor *actor,
-                                     const struct session_row *session, const char *name,
-                                     struct refusal *why);
+NODISCARD int usecase_session_rename(const struct asker *by, const struct session_row *session,
+                                     const char *name, struct refusal *why);
 
 /* @url "" removes it. @secret NULL: the one there is stays; *@made as in create. */
-NODISCARD int usecase_session_webhook(struct ingress *ingress, const struct actor *actor,
-                                      const struct session_row *session, const char *url,
-                                      const char *secret, struct arena *arena, const char **made,
+NODISCARD int usecase_session_webhook(const struct asker *by, const struct session_row *session,
+                                      const char *url, const char *secret, const char **made,
                                       struct refusal *why);
 
 /* ---- single messages (usecase_message.c) ---- */
@@ -66,9 +68,9 @@ struct message_fate {
     bool is_sent;           /* false: accepted, and still on its way */
 };
 
-NODISCARD int usecase_send(struct ingress *ingress, const struct actor *actor,
-                           const struct session_row *session, const struct message_draft *draft,
-                           struct arena *arena, struct message_fate *out, struct refusal *why);
+NODISCARD int usecase_send(const struct asker *by, const struct session_row *session,
+                           const struct message_draft *draft, struct message_fate *out,
+                           struct refusal *why);
 
 /* ---- blasts (usecase_blast.c) ---- */
 
@@ -85,8 +87,7 @@ struct blast_draft {
 /* A blast that is being made: open, then upload_add for each recipient (their texts in
  * upload.arena), then create, and close in any case. */
 struct blast_making {
-    struct ingress *ingress;
-    const struct actor *actor;
+    struct asker by;
     const struct blast_draft *draft;
     const char *config; /* complete */
     struct uuid uuid;
@@ -96,15 +97,13 @@ struct blast_making {
     struct upload upload;
 };
 
-NODISCARD int usecase_blast_open(struct blast_making *making, struct ingress *ingress,
-                                 const struct actor *actor, const struct blast_draft *draft,
-                                 struct arena *arena, struct refusal *why);
-NODISCARD int usecase_blast_create(struct blast_making *making, struct arena *arena,
-                                   struct blast_row *out, struct refusal *why);
+NODISCARD int usecase_blast_open(struct blast_making *making, const struct asker *by,
+                                 const struct blast_draft *draft, struct refusal *why);
+NODISCARD int usecase_blast_create(struct blast_making *making, struct blast_row *out,
+                                   struct refusal *why);
 void usecase_blast_close(struct blast_making *making);
 
-NODISCARD int usecase_blast_get(struct ingress *ingress, const struct actor *actor,
-                                const char *name, struct arena *arena, struct blast_row *out,
+NODISCARD int usecase_blast_get(const struct asker *by, const char *name, struct blast_row *out,
                                 struct refusal *why);
 
 enum blast_act {
@@ -116,8 +115,7 @@ enum blast_act {
 };
 
 /* *@blast is read again afterwards (not after a delete). */
-NODISCARD int usecase_blast_act(struct ingress *ingress, const struct actor *actor,
-                                enum blast_act act, struct arena *arena, struct blast_row *blast,
+NODISCARD int usecase_blast_act(const struct asker *by, enum blast_act act, struct blast_row *blast,
                                 struct refusal *why);
 
 #endif

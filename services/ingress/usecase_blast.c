@@ -85,14 +85,14 @@ static int complete_config(struct ingress *ingress, const char *given, struct ar
 
 /* A session that does not exist yet may be named by its key: the blast is kept where it will be
  * (ledger.md B4). A key of somebody else, or an id that is no key, is not found. */
-static int find_account(struct blast_making *making, struct arena *arena, struct refusal *why)
+static int find_account(struct blast_making *making, struct refusal *why)
 {
     const char *name = making->draft->session;
-    int64_t user_id = making->actor->user_id;
+    int64_t user_id = making->by.actor->user_id;
     struct session_row session;
     struct err err = {0};
     int64_t owner = 0;
-    int rc = session_find(making->ingress, user_id, name, arena, &session, &err);
+    int rc = session_find(making->by.ingress, user_id, name, making->by.arena, &session, &err);
 
     if (rc == 0) {
         memcpy(making->session_uuid.text, session.uuid, sizeof(making->session_uuid.text));
@@ -106,7 +106,7 @@ static int find_account(struct blast_making *making, struct arena *arena, struct
         return refuse_store(why, "PostgreSQL", &err);
     }
     if (session_key_is_valid(name) && !making->draft->auto_start) {
-        if (reserve_owner(making->ingress, name, &owner, &err) < 0) {
+        if (reserve_owner(making->by.ingress, name, &owner, &err) < 0) {
             return refuse_store(why, "PostgreSQL", &err);
         }
         if (owner == 0 || owner == user_id) {
@@ -119,25 +119,23 @@ static int find_account(struct blast_making *making, struct arena *arena, struct
                   "WhatsApp session not found");
 }
 
-int usecase_blast_open(struct blast_making *making, struct ingress *ingress,
-                       const struct actor *actor, const struct blast_draft *draft,
-                       struct arena *arena, struct refusal *why)
+int usecase_blast_open(struct blast_making *making, const struct asker *by,
+                       const struct blast_draft *draft, struct refusal *why)
 {
     memset(making, 0, sizeof(*making));
-    making->ingress = ingress;
-    making->actor = actor;
+    making->by = *by;
     making->draft = draft;
     if (check_draft(draft, why) < 0 ||
-        complete_config(ingress, draft->config, arena, &making->config, why) < 0 ||
-        find_account(making, arena, why) < 0) {
+        complete_config(by->ingress, draft->config, by->arena, &making->config, why) < 0 ||
+        find_account(making, why) < 0) {
         return -1;
     }
     making->uuid = draft->idempotency_key != NULL
-                       ? idempotent_uuid(actor->user_id, "blast", making->session_uuid.text,
+                       ? idempotent_uuid(by->actor->user_id, "blast", making->session_uuid.text,
                                          draft->idempotency_key)
                        : uuid_v7(clock_wall_ms());
-    upload_init(&making->upload, ingress, making->uuid.text, making->session_uuid.text,
-                actor->user_id);
+    upload_init(&making->upload, by->ingress, making->uuid.text, making->session_uuid.text,
+                by->actor->user_id);
     return 0;
 }
 
@@ -153,11 +151,10 @@ void usecase_blast_close(struct blast_making *making)
 /* The scheduler decides when it has stored the last chunk, some 20,000 recipients a second. */
 static int64_t create_timeout_ms(const struct blast_making *making)
 {
-    return making->ingress->config->command_timeout_ms + making->upload.total / 20;
+    return making->by.ingress->config->command_timeout_ms + making->upload.total / 20;
 }
 
-int usecase_blast_create(struct blast_making *making, struct arena *arena, struct blast_row *out,
-                         struct refusal *why)
+int usecase_blast_create(struct blast_making *making, struct blast_row *out, struct refusal *why)
 {
     struct blast_command command = {.kind = BLAST_COMMAND_CREATE};
     const struct blast_draft *draft = making->draft;
@@ -171,20 +168,20 @@ int usecase_blast_create(struct blast_making *making, struct arena *arena, struc
     if (upload_finish(&making->upload, hash, why) < 0) {
         return -1;
     }
-    if (reserve_blast(making->ingress, making->actor->user_id, making->uuid.text, clock_wall_ms(),
-                      &names, &err) < 0) {
+    if (reserve_blast(making->by.ingress, making->by.actor->user_id, making->uuid.text,
+                      clock_wall_ms(), &names, &err) < 0) {
         return refuse_store(why, "PostgreSQL", &err);
     }
     const struct command_target target = {.aggregate_id = making->uuid.text,
                                           .session_uuid = making->session_uuid.text,
-                                          .actor = making->actor,
+                                          .actor = making->by.actor,
                                           .idempotency_key = draft->idempotency_key,
                                           .kind = "create-blast",
                                           .timeout_ms = create_timeout_ms(making),
                                           .session_sequence = making->session_sequence};
     const struct command_made made = command_make(&target);
 
-    COMMAND_ENVELOPE(&command, making->ingress, &target, &made);
+    COMMAND_ENVELOPE(&command, making->by.ingress, &target, &made);
     command.as.create = (struct create_blast){
         .id = names.id,
         .blast_key = names.blast_key,
@@ -200,19 +197,19 @@ int usecase_blast_create(struct blast_making *making, struct arena *arena, struc
         .config = making->config,
         .auto_start = draft->auto_start,
     };
-    if (command_run(making->ingress, TOPIC_BLAST_CMD, &command, &target, &made, why) < 0) {
+    if (command_run(making->by.ingress, TOPIC_BLAST_CMD, &command, &target, &made, why) < 0) {
         return -1;
     }
-    return usecase_blast_get(making->ingress, making->actor, names.blast_key, arena, out, why);
+    return usecase_blast_get(&making->by, names.blast_key, out, why);
 }
 
 /* ---- one that exists ---- */
 
-int usecase_blast_get(struct ingress *ingress, const struct actor *actor, const char *name,
-                      struct arena *arena, struct blast_row *out, struct refusal *why)
+int usecase_blast_get(const struct asker *by, const char *name, struct blast_row *out,
+                      struct refusal *why)
 {
     struct err err = {0};
-    int rc = blast_find(ingress, actor->user_id, name, arena, out, &err);
+    int rc = blast_find(by->ingress, by->actor->user_id, name, by->arena, out, &err);
 
     if (rc == -ERR_NOT_FOUND) {
         return refuse(why, REFUSED_NOT_FOUND, "BLAST_SESSION_NOT_FOUND", "Blast session not found");
@@ -231,8 +228,8 @@ static int64_t seen_sequence(const struct blast_row *blast)
                                                             : session->runtime.sequence;
 }
 
-int usecase_blast_act(struct ingress *ingress, const struct actor *actor, enum blast_act act,
-                      struct arena *arena, struct blast_row *blast, struct refusal *why)
+int usecase_blast_act(const struct asker *by, enum blast_act act, struct blast_row *blast,
+                      struct refusal *why)
 {
     static const enum blast_command_kind kinds[] = {
         [BLAST_ACT_START] = BLAST_COMMAND_START,   [BLAST_ACT_PAUSE] = BLAST_COMMAND_PAUSE,
@@ -242,20 +239,18 @@ int usecase_blast_act(struct ingress *ingress, const struct actor *actor, enum b
     struct blast_command command = {.kind = kinds[act]};
     const struct command_target target = {.aggregate_id = blast->uuid,
                                           .session_uuid = blast->session_uuid,
-                                          .actor = actor,
-                                          .timeout_ms = ingress->config->command_timeout_ms,
+                                          .actor = by->actor,
+                                          .timeout_ms = by->ingress->config->command_timeout_ms,
                                           .session_sequence = seen_sequence(blast)};
     const struct command_made made = command_make(&target);
 
-    COMMAND_ENVELOPE(&command, ingress, &target, &made);
-    if (command_run(ingress, TOPIC_BLAST_CMD, &command, &target, &made, why) < 0) {
+    COMMAND_ENVELOPE(&command, by->ingress, &target, &made);
+    if (command_run(by->ingress, TOPIC_BLAST_CMD, &command, &target, &made, why) < 0) {
         if (why->kind == REFUSED_NOT_FOUND) {
             (void)refuse(why, REFUSED_NOT_FOUND, "BLAST_SESSION_NOT_FOUND",
                          "Blast session not found");
         }
         return -1;
     }
-    return act == BLAST_ACT_DELETE
-               ? 0
-               : usecase_blast_get(ingress, actor, blast->blast_key, arena, blast, why);
+    return act == BLAST_ACT_DELETE ? 0 : usecase_blast_get(by, blast->blast_key, blast, why);
 }

@@ -48,10 +48,10 @@ static int follow(struct ingress *ingress, const char *uuid, int64_t until_ms, s
     }
 }
 
-int usecase_send(struct ingress *ingress, const struct actor *actor,
-                 const struct session_row *session, const struct message_draft *draft,
-                 struct arena *arena, struct message_fate *out, struct refusal *why)
+int usecase_send(const struct asker *by, const struct session_row *session,
+                 const struct message_draft *draft, struct message_fate *out, struct refusal *why)
 {
+    struct ingress *ingress = by->ingress;
     struct message_command command = {.kind = MESSAGE_COMMAND_SEND};
     struct destination to;
     struct uuid id;
@@ -66,11 +66,11 @@ int usecase_send(struct ingress *ingress, const struct actor *actor,
                       "message must be a string of 1 to %d characters", TEXT_CHARACTERS);
     }
     id = draft->idempotency_key != NULL
-             ? idempotent_uuid(actor->user_id, "message", session->uuid, draft->idempotency_key)
+             ? idempotent_uuid(by->actor->user_id, "message", session->uuid, draft->idempotency_key)
              : uuid_v7(clock_wall_ms());
     const struct command_target target = {.aggregate_id = id.text,
                                           .session_uuid = session->uuid,
-                                          .actor = actor,
+                                          .actor = by->actor,
                                           .idempotency_key = draft->idempotency_key,
                                           .kind = "send",
                                           .timeout_ms = ingress->config->command_timeout_ms};
@@ -84,5 +84,5 @@ int usecase_send(struct ingress *ingress, const struct actor *actor,
     if (command_run(ingress, TOPIC_MESSAGE_CMD, &command, &target, &made, why) < 0) {
         return -1;
     }
-    return follow(ingress, id.text, until_ms, arena, out, why);
+    return follow(ingress, id.text, until_ms, by->arena, out, why);
 }

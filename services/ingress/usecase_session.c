@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -77,6 +78,7 @@ static struct bytes sealed(struct ingress *ingress, const char *uuid, const char
     struct buf out = {0};
     struct bytes kept;
 
+    assert(plain != NULL);
     crypto_seal(&ingress->keys, uuid, label, (struct bytes){(const uint8_t *)plain, strlen(plain)},
                 &out);
     kept = arena_bytes(arena, buf_bytes(&out));
@@ -156,39 +158,39 @@ static void fill_create(struct ingress *ingress, const struct session_draft *dra
     out->subscribe = (struct record_strings){1, all};
 }
 
-int usecase_session_create(struct ingress *ingress, const struct actor *actor,
-                           const struct session_draft *draft, struct arena *arena,
+int usecase_session_create(const struct asker *by, const struct session_draft *draft,
                            struct session_row *out, const char **secret, struct refusal *why)
 {
+    struct ingress *ingress = by->ingress;
     struct session_command command = {.kind = SESSION_COMMAND_CREATE};
     struct session_names names;
-    char phone[PHONE_MAX];
+    char phone[PHONE_MAX] = "";
     const char *made_secret = NULL;
     struct err err = {0};
 
     if (check_draft(draft, phone, why) < 0) {
         return -1;
     }
-    if (reserve_session(ingress, actor->user_id, draft->key, draft->idempotency_key, &names, &err) <
-        0) {
+    if (reserve_session(ingress, by->actor->user_id, draft->key, draft->idempotency_key, &names,
+                        &err) < 0) {
         return refuse_names(&err, why);
     }
     const struct command_target target = {.aggregate_id = names.uuid.text,
                                           .session_uuid = names.uuid.text,
-                                          .actor = actor,
+                                          .actor = by->actor,
                                           .idempotency_key = draft->idempotency_key,
                                           .kind = "create-session",
                                           .timeout_ms = ingress->config->command_timeout_ms};
     const struct command_made made = command_make(&target);
 
     COMMAND_ENVELOPE(&command, ingress, &target, &made);
-    fill_create(ingress, draft, &names, arena, &command.as.create);
+    fill_create(ingress, draft, &names, by->arena, &command.as.create);
     command.as.create.phone = phone[0] != 0 ? phone : NULL;
     if (command.as.create.webhook_url[0] != 0) {
-        made_secret = draft->webhook_secret == NULL ? secret_of(ingress, &made, arena) : NULL;
+        made_secret = draft->webhook_secret == NULL ? secret_of(ingress, &made, by->arena) : NULL;
         command.as.create.webhook_secret_enc =
             sealed(ingress, names.uuid.text, WEBHOOK_SECRET_LABEL,
-                   made_secret != NULL ? made_secret : draft->webhook_secret, arena);
+                   made_secret != NULL ? made_secret : draft->webhook_secret, by->arena);
     }
     if (command_run(ingress, TOPIC_SESSION_CMD, &command, &target, &made, why) < 0) {
         if (strcmp(why->code, "EXISTS") == 0) {
@@ -197,16 +199,16 @@ int usecase_session_create(struct ingress *ingress, const struct actor *actor,
         return -1;
     }
     *secret = made_secret;
-    return usecase_session_get(ingress, actor, names.uuid.text, arena, out, why);
+    return usecase_session_get(by, names.uuid.text, out, why);
 }
 
 /* ---- one that exists ---- */
 
-int usecase_session_get(struct ingress *ingress, const struct actor *actor, const char *name,
-                        struct arena *arena, struct session_row *out, struct refusal *why)
+int usecase_session_get(const struct asker *by, const char *name, struct session_row *out,
+                        struct refusal *why)
 {
     struct err err = {0};
-    int rc = session_find(ingress, actor->user_id, name, arena, out, &err);
+    int rc = session_find(by->ingress, by->actor->user_id, name, by->arena, out, &err);
 
     if (rc == -ERR_NOT_FOUND) {
         return refuse(why, REFUSED_NOT_FOUND, "WHATSAPP_SESSION_NOT_FOUND", "Session not found");
@@ -214,18 +216,18 @@ int usecase_session_get(struct ingress *ingress, const struct actor *actor, cons
     return rc < 0 ? refuse_store(why, "PostgreSQL", &err) : 0;
 }
 
-static int run_on(struct ingress *ingress, const struct actor *actor,
-                  const struct session_row *session, struct session_command *command,
-                  struct refusal *why)
+static int run_on(const struct asker *by, const struct session_row *session,
+                  const struct session_command *what, struct refusal *why)
 {
+    struct session_command command = *what;
     const struct command_target target = {.aggregate_id = session->uuid,
                                           .session_uuid = session->uuid,
-                                          .actor = actor,
-                                          .timeout_ms = ingress->config->command_timeout_ms};
+                                          .actor = by->actor,
+                                          .timeout_ms = by->ingress->config->command_timeout_ms};
     const struct command_made made = command_make(&target);
 
-    COMMAND_ENVELOPE(command, ingress, &target, &made);
-    if (command_run(ingress, TOPIC_SESSION_CMD, command, &target, &made, why) < 0) {
+    COMMAND_ENVELOPE(&command, by->ingress, &target, &made);
+    if (command_run(by->ingress, TOPIC_SESSION_CMD, &command, &target, &made, why) < 0) {
         if (why->kind == REFUSED_NOT_FOUND) {
             (void)refuse(why, REFUSED_NOT_FOUND, "WHATSAPP_SESSION_NOT_FOUND", "Session not found");
         }
@@ -234,9 +236,8 @@ static int run_on(struct ingress *ingress, const struct actor *actor,
     return 0;
 }
 
-int usecase_session_act(struct ingress *ingress, const struct actor *actor,
-                        const struct session_row *session, enum session_act act,
-                        struct refusal *why)
+int usecase_session_act(const struct asker *by, const struct session_row *session,
+                        enum session_act act, struct refusal *why)
 {
     struct session_command command = {0};
 
@@ -253,21 +254,21 @@ int usecase_session_act(struct ingress *ingress, const struct actor *actor,
         command.kind = SESSION_COMMAND_REMOVE_SESSION;
         break;
     }
-    return run_on(ingress, actor, session, &command, why);
+    return run_on(by, session, &command, why);
 }
 
-int usecase_session_rename(struct ingress *ingress, const struct actor *actor,
-                           const struct session_row *session, const char *name, struct refusal *why)
+int usecase_session_rename(const struct asker *by, const struct session_row *session,
+                           const char *name, struct refusal *why)
 {
     struct session_command command = {.kind = SESSION_COMMAND_RENAME_TO};
 
     command.as.rename_to.name = name;
-    return run_on(ingress, actor, session, &command, why);
+    return run_on(by, session, &command, why);
 }
 
-int usecase_session_webhook(struct ingress *ingress, const struct actor *actor,
-                            const struct session_row *session, const char *url, const char *secret,
-                            struct arena *arena, const char **made, struct refusal *why)
+int usecase_session_webhook(const struct asker *by, const struct session_row *session,
+                            const char *url, const char *secret, const char **made,
+                            struct refusal *why)
 {
     struct session_command command = {.kind = SESSION_COMMAND_SET_WEBHOOK};
     struct err err = {0};
@@ -280,14 +281,14 @@ int usecase_session_webhook(struct ingress *ingress, const struct actor *actor,
         return -1;
     }
     if (secret == NULL && url[0] != 0 && !session->has_webhook_secret) {
-        made_secret = random_text(SECRET_BYTES, secret_prefix, TEXT_BASE64, arena);
+        made_secret = random_text(SECRET_BYTES, secret_prefix, TEXT_BASE64, by->arena);
         secret = made_secret;
     }
     command.as.set_webhook.webhook_url = url;
     if (secret != NULL) {
         command.as.set_webhook.secret_enc =
-            sealed(ingress, session->uuid, WEBHOOK_SECRET_LABEL, secret, arena);
+            sealed(by->ingress, session->uuid, WEBHOOK_SECRET_LABEL, secret, by->arena);
     }
     *made = made_secret;
-    return run_on(ingress, actor, session, &command, why);
+    return run_on(by, session, &command, why);
 }

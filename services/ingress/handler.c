@@ -126,8 +126,10 @@ void handler_done(const struct http_request *request, const struct http_done *do
 
 void handler_refuse(struct http_request *request, const struct refusal *why)
 {
-    const struct http_problem problem = {refusal_status(why->kind), why->code, why->text,
-                                         why->kind == REFUSED_UNAVAILABLE ? 1 : 0};
+    const bool is_limit = why->kind == REFUSED_LIMIT; /* a decider's, whatever it calls it */
+    const struct http_problem problem = {refusal_status(why->kind),
+                                         is_limit ? "RATE_LIMITED" : why->code, why->text,
+                                         is_limit || why->kind == REFUSED_UNAVAILABLE ? 1 : 0};
 
     http_fail_with(request, &problem);
 }

@@ -353,11 +353,20 @@ void on_f4_session_send(struct http_request *request, void *ctx)
     struct idempotency idempotency;
     struct sending in = {0};
     struct session_row row;
+    struct refusal why;
     json_t *body;
 
-    if (handler_body(request, FIELDS(send_fields), &in, &body) &&
-        idempotency_begin(ctx, request, body, &idempotency) && take_session(request, ctx, &row)) {
+    if (!handler_body(request, FIELDS(send_fields), &in, &body) ||
+        !idempotency_begin(ctx, request, body, &idempotency)) {
+        return;
+    }
+    if (usecase_session_get(ctx, actor_of(request), http_param(request, "id"), http_arena(request),
+                            &row, &why) == 0) {
         send_from(request, ctx, &row, &in, &idempotency);
+    } else if (why.kind == REFUSED_NOT_FOUND) {
+        answer_not_logged_in(request);
+    } else {
+        handler_refuse(request, &why);
     }
 }
 

@@ -49,9 +49,27 @@ void session_from_row(const struct pg_rows *rows, size_t at, int c, struct arena
 
 /* ---- which column a name is looked up in ---- */
 
+static const char hex_digits[] = "0123456789abcdefABCDEF";
+
 static bool is_hex(const char *text, size_t n)
 {
-    return strlen(text) == n && strspn(text, "0123456789abcdef") == n;
+    return strlen(text) == n && strspn(text, hex_digits) == n;
+}
+
+/* As uuid_is_valid, but in any case: no key looks like that either (session_key_is_valid). */
+static bool is_uuid(const char *text)
+{
+    static const size_t dashes[] = {8, 13, 18, 23};
+    size_t at = 0;
+
+    for (size_t i = 0; i < sizeof(dashes) / sizeof(dashes[0]); i++) {
+        at += strspn(text + at, hex_digits);
+        if (at != dashes[i] || text[at] != '-') {
+            return false;
+        }
+        at++;
+    }
+    return is_hex(text + at, UUID_TEXT_MAX - 1 - at);
 }
 
 static bool is_number(const char *text)
@@ -66,7 +84,7 @@ static struct pg_stmt *statement_for(const char *name)
     struct pg_stmt *stmt;
     int64_t number = 0;
 
-    if (uuid_is_valid(name) || is_hex(name, 32)) { /* PostgreSQL reads both forms */
+    if (is_uuid(name) || is_hex(name, 32)) { /* PostgreSQL reads both forms */
         stmt = pg_stmt_new("SELECT " SESSION_COLUMNS " FROM proj.sessions s WHERE s.user_id = $1 "
                            "AND s.deleted_at IS NULL AND s.uuid = $2::text::uuid");
         return stmt;

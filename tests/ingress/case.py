@@ -87,7 +87,7 @@ class Case(unittest.TestCase):
         try:
             connection.request(method, path, json.dumps(body) if isinstance(body, dict) else body, headers or {})
             answer = connection.getresponse()
-            return Answer(answer.status, answer.headers, json.loads(answer.read()))
+            return Answer(answer.status, answer.headers, json.loads(answer.read() or b"null"))
         finally:
             connection.close()
 

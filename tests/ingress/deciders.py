@@ -110,9 +110,13 @@ class Deciders:
         if command["command_id"] in self._done:
             self.reply(command, **self._done[command["command_id"]], **told)
             return
+        self.carry_out(command)
+        self.reply(command, **told)
+
+    def carry_out(self, command: dict):
+        """Do what it asks, and say nothing."""
         kind = next(name for name in KINDS if command.get(name) is not None)
         KINDS[kind](self, command, command[kind])
-        self.reply(command, **told)
 
     def sequence(self, aggregate: str) -> int:
         return self._sequences.get(aggregate, 0)

@@ -65,6 +65,9 @@ void presence_state(struct account *account)
     } else {
         write_runtime(account);
     }
+    if (account->state.linked) { /* a process that died may have left a code */
+        presence_drop_qr(account);
+    }
     tell(account, "state");
 }
 

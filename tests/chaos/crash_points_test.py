@@ -128,6 +128,8 @@ class Round:
             self.wait_state(made["id"], point.leaves)
             self.scan(made["id"], number)
         self.wait_state(made["id"], "CONNECTED")
+        codes = self.field.stack.redis("KEYS", "sess:*:qr")
+        assert not codes, f"codes that nobody may scan: {codes}"
         phone = self.driver.session(made["id"])["phone"]
         assert phone == number, f"{made['id']} is linked to {phone}, not {number}"
         devices = self.driver.sandbox.call("GET", f"/admin/phones/{number}")["devices"]

@@ -286,6 +286,7 @@ int ledger_new(struct loop *loop, const struct ledger_config *config,
 {
     struct ledger *ledger;
     struct pg_events events = {.state = on_state};
+    struct pg_config pg = config->pg;
     int rc = check_config(config, err);
 
     assert(has_handlers(handlers));
@@ -302,7 +303,8 @@ int ledger_new(struct loop *loop, const struct ledger_config *config,
     ledger->gauges = ledger_gauges_new(ledger);
     loop_timer_start(loop, &ledger->tick, TICK_MS, on_tick, ledger);
     events.ctx = ledger;
-    rc = pg_new(loop, &config->pg, &events, &ledger->pg, err);
+    pg.is_by_key = true; /* nothing else can be done within a turn */
+    rc = pg_new(loop, &pg, &events, &ledger->pg, err);
     if (rc == 0) {
         rc = open_consumer(ledger, err);
     }

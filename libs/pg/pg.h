@@ -24,6 +24,7 @@ struct pg_config {
     const char *conninfo;    /* libpq's; may hold a password: never logged */
     const char *application; /* application_name: the instance id */
     const char *schema;      /* search_path; NULL: the role's own */
+    bool is_by_key;          /* statements look rows up by their keys, few at a time */
     int64_t connect_timeout_ms;
     int64_t statement_timeout_ms; /* the four of L6: below the consumer's session time-out */
     int64_t lock_timeout_ms;

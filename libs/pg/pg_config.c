@@ -5,6 +5,13 @@
 #include "base/err.h"
 #include "pg/pg_internal.h"
 
+/* A plan is kept for the connection's life. One made while its tables were small would read them
+ * whole for ever after, and one made anew each time costs more than what it finds; jit would
+ * compile what looks dear. */
+#define BY_KEY_OPTIONS                                                                 \
+    " -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off" \
+    " -c random_page_cost=1.1 -c plan_cache_mode=force_generic_plan"
+
 enum { SESSION_TIMEOUT_DEFAULT_MS = 45000, CONNECT_TIMEOUT_MS = 5000 };
 
 /* Of a lock wait, an idle transaction and a statement, however short the session time-out is. */
@@ -120,10 +127,10 @@ void pg_config_keywords(const struct pg_config *config, struct pg_keywords *out)
     (void)snprintf(
         options, sizeof(out->memory) - 24,
         "-c statement_timeout=%lld -c lock_timeout=%lld "
-        "-c idle_in_transaction_session_timeout=%lld -c client_min_messages=warning%s%.200s",
+        "-c idle_in_transaction_session_timeout=%lld -c client_min_messages=warning%s%s%.200s",
         (long long)config->statement_timeout_ms, (long long)config->lock_timeout_ms,
-        (long long)config->idle_timeout_ms, config->schema[0] != '\0' ? " -c search_path=" : "",
-        config->schema);
+        (long long)config->idle_timeout_ms, config->is_by_key ? BY_KEY_OPTIONS : "",
+        config->schema[0] != '\0' ? " -c search_path=" : "", config->schema);
 #define ADD(name, value) (out->names[n] = (name), out->values[n] = (value), n++)
     ADD("dbname", config->conninfo); /* expanded; what follows overrules it */
     ADD("application_name", config->application);

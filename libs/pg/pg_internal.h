@@ -94,7 +94,7 @@ enum { PG_KEYWORDS_MAX = 16 };
 struct pg_keywords {
     const char *names[PG_KEYWORDS_MAX];
     const char *values[PG_KEYWORDS_MAX];
-    char memory[512];
+    char memory[768];
 };
 
 void pg_config_keywords(const struct pg_config *config, struct pg_keywords *out);

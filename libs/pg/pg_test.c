@@ -454,6 +454,41 @@ static void a_transaction_that_lost_its_server_before_commit_is_rolled_back(void
     assert_int_equal(f->err.code, -ERR_CLOSED);
 }
 
+static struct pg_stmt *look_up_some(void)
+{
+    struct pg_stmt *stmt =
+        pg_stmt_new("SELECT count(*) FROM t JOIN unnest($1::int8[]) AS given (k) ON t.k = given.k");
+    struct pg_array *keys = pg_add_array(stmt, PG_ARRAY_INT);
+
+    for (int64_t k = 0; k < 50; k++) {
+        pg_array_int(keys, k);
+    }
+    return stmt;
+}
+
+/* The plan for a table that is still empty is the one for a full table. */
+static void statements_by_key_read_no_whole_table(void **state)
+{
+    struct fixture *f = *state;
+    struct pg_config config = pg_config_for(6000);
+
+    pg_close(&f->pg);
+    f->is_up = false;
+    config.is_by_key = true;
+    open_pg(f, &config);
+    assert_int_equal(loop_run_until(f->loop, is_up, f, WAIT_MS), 1);
+    f->tx = pg_begin(f->pg, on_end, f);
+    pg_tx_add(f->tx, look_up_some(), NULL, NULL);
+    pg_tx_add(f->tx,
+              pg_stmt_new("SELECT seq_scan FROM pg_stat_xact_user_tables WHERE relname = 't'"),
+              on_rows, f);
+    pg_tx_commit(f->tx);
+    f->number = -1;
+    settle(f);
+    assert_int_equal(f->outcome, PG_COMMITTED);
+    assert_int_equal(f->number, 0);
+}
+
 static void closing_forgets_what_is_open(void **state)
 {
     struct fixture *f = *state;
@@ -487,6 +522,7 @@ int main(void)
         SERVER_TEST(l6_an_idle_transaction_is_ended_by_the_server),
         SERVER_TEST(a_commit_without_an_answer_is_unknown_and_the_rest_was_not_sent),
         SERVER_TEST(a_transaction_that_lost_its_server_before_commit_is_rolled_back),
+        SERVER_TEST(statements_by_key_read_no_whole_table),
         SERVER_TEST(closing_forgets_what_is_open),
     };
 

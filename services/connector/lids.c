@@ -314,10 +314,15 @@ static void on_rows(struct account *account, const struct pg_rows *rows, const s
     }
 }
 
+#define TABLE_SQL                                                                                \
+    "SELECT r.* FROM unnest($2::text[]) AS t (user_name) CROSS JOIN LATERAL (SELECT phone, lid " \
+    "FROM lid WHERE session_uuid = $1::uuid AND phone = t.user_name OFFSET 0) r UNION ALL "      \
+    "SELECT r.* FROM unnest($3::text[]) AS t (user_name) CROSS JOIN LATERAL (SELECT phone, lid " \
+    "FROM lid WHERE session_uuid = $1::uuid AND lid = t.user_name OFFSET 0) r"
+
 static struct pg_stmt *table_query(const struct account *account, const struct loading *loading)
 {
-    struct pg_stmt *stmt = pg_stmt_new("SELECT phone, lid FROM lid WHERE session_uuid = $1::uuid "
-                                       "AND (phone = ANY($2::text[]) OR lid = ANY($3::text[]))");
+    struct pg_stmt *stmt = pg_stmt_new(TABLE_SQL);
     struct pg_array *phones;
     struct pg_array *lids;
 

@@ -96,12 +96,16 @@ static void on_records(struct account *account, const struct pg_rows *rows, cons
     loading->fn(account, rc, loading->tag);
 }
 
+/* In this file and in lids.c: OFFSET 0 keeps the look-up of each key inside the loop over the keys.
+ * Without it the planner may read all rows of the session, of which there may be very many. */
+#define RECORDS_SQL                                                                        \
+    "SELECT r.* FROM unnest($2::int8[], $3::text[]) AS t (kind, key) CROSS JOIN LATERAL "  \
+    "(SELECT kind, key, version, sealed FROM signal_record WHERE session_uuid = $1::uuid " \
+    "AND kind = t.kind AND key = t.key OFFSET 0) r"
+
 static struct pg_stmt *records_query(const struct account *account, const struct loading *loading)
 {
-    struct pg_stmt *stmt = pg_stmt_new("SELECT r.kind, r.key, r.version, r.sealed "
-                                       "FROM unnest($2::int8[], $3::text[]) AS t (kind, key) "
-                                       "JOIN signal_record r ON r.session_uuid = $1::uuid "
-                                       "AND r.kind = t.kind AND r.key = t.key");
+    struct pg_stmt *stmt = pg_stmt_new(RECORDS_SQL);
     struct pg_array *kinds;
     struct pg_array *keys;
 
@@ -186,29 +190,40 @@ static void on_people(struct account *account, const struct pg_rows *rows, const
 }
 
 /* ';' is what follows ':' in the order of bytes, which is that of the column. */
-#define PEOPLE_SQL                                                                       \
-    "WITH t AS (SELECT * FROM unnest($2::text[], $3::text[]) AS t (number, lid)) "       \
-    "SELECT r.kind, r.key, r.version, r.sealed, NULL::text FROM t JOIN signal_record r " \
-    "ON r.session_uuid = $1::uuid AND r.kind = $4 AND r.key >= t.lid || '_1:' "          \
-    "AND r.key < t.lid || '_1;' UNION ALL "                                              \
-    "SELECT r.kind, r.key, r.version, r.sealed, t.lid FROM t JOIN signal_record r "      \
-    "ON r.session_uuid = $1::uuid AND r.kind = $4 AND r.key >= t.number || ':' "         \
-    "AND r.key < t.number || ';'"
+#define PEOPLE_SQL                                                                         \
+    "SELECT r.*, t.lid FROM unnest($2::text[], $3::text[], $4::text[]) "                   \
+    "AS t (low, high, lid) CROSS JOIN LATERAL "                                            \
+    "(SELECT kind, key, version, sealed FROM signal_record WHERE session_uuid = $1::uuid " \
+    "AND kind = $5 AND key >= t.low AND key < t.high OFFSET 0) r"
+
+/* All keys that begin with @name and a colon; @lid is told with them. */
+static void add_range(struct pg_array *const column[3], const char *name, const char *lid)
+{
+    char text[SIGSTORE_NAME_MAX + 4];
+
+    (void)snprintf(text, sizeof(text), "%s:", name);
+    pg_array_text(column[0], text);
+    text[strlen(name)] = ';';
+    pg_array_text(column[1], text);
+    pg_array_text(column[2], lid);
+}
 
 void records_load_people(struct account *account, const struct records_people *people,
                          records_people_fn *fn, const void *data, size_t data_n)
 {
     struct people_loading *loading = mem_new0(sizeof(*loading) + data_n);
     struct pg_stmt *stmt = pg_stmt_new(PEOPLE_SQL);
-    struct pg_array *numbers;
-    struct pg_array *lids;
+    struct pg_array *column[3];
+    char under_lid[SIGSTORE_NAME_MAX + 2];
 
     pg_add_uuid(stmt, account->state.uuid);
-    numbers = pg_add_array(stmt, PG_ARRAY_TEXT);
-    lids = pg_add_array(stmt, PG_ARRAY_TEXT);
+    for (int i = 0; i < 3; i++) {
+        column[i] = pg_add_array(stmt, PG_ARRAY_TEXT);
+    }
     for (size_t i = 0; i < people->n; i++) {
-        pg_array_text(numbers, people->numbers[i]);
-        pg_array_text(lids, people->lids[i]);
+        (void)snprintf(under_lid, sizeof(under_lid), "%s_1", people->lids[i]);
+        add_range(column, under_lid, NULL);
+        add_range(column, people->numbers[i], people->lids[i]);
     }
     pg_add_int(stmt, SIGSTORE_PEER);
     loading->fn = fn;

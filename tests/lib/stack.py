@@ -187,6 +187,11 @@ class Stack:
         command = ["pg_dump", "--data-only", "--no-comments", "-d", self.conninfo(database)]
         return subprocess.run(command, check=True, capture_output=True, timeout=120).stdout
 
+    def rows_read(self) -> int:
+        """Rows that PostgreSQL has read for all statements up to now, but for those of the last second."""
+        counted = "coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0)"
+        return int(self.sql(f"select sum({counted}) from pg_stat_user_tables")[0][0])
+
     def conninfo(self, database: str = "whatsapp_sessions", role: str = "postgres") -> str:
         secret = "postgres_password" if role == "postgres" else f"db_{role}"
         password = (self.state / "secrets" / secret).read_text()

@@ -60,7 +60,8 @@ CREATE TABLE phone_in_use (
 CREATE INDEX phone_in_use_session ON phone_in_use (session_uuid);
 
 -- Outbound messages from hand-over until receipts are no longer expected. The text stays for retry
--- receipts; stanza is what goes to the socket, again and again until the server's ack.
+-- receipts; stanza is what goes to the socket, again and again until the server's ack. Most updates
+-- touch no indexed column, so that they stay within their page.
 CREATE TABLE message (
     message_id     uuid PRIMARY KEY,
     session_uuid   uuid        NOT NULL,
@@ -83,11 +84,11 @@ CREATE TABLE message (
     next_attempt   timestamptz,
     stanza         bytea,
     is_settled     boolean     NOT NULL,
-    updated_at     timestamptz NOT NULL DEFAULT now(),
+    settled_at     timestamptz NOT NULL DEFAULT now(), -- before it is settled: when it came
     UNIQUE (session_uuid, wa_message_id)
 ) WITH (fillfactor = 70);
 CREATE INDEX message_unsettled ON message (partition, session_uuid, place) WHERE NOT is_settled;
-CREATE INDEX message_age ON message (updated_at) WHERE is_settled;
+CREATE INDEX message_age ON message (settled_at) WHERE is_settled;
 
 -- A new encryption of one message for one device that asked for it (ledger.md S2).
 CREATE TABLE retry (

@@ -154,7 +154,7 @@ CREATE TABLE proj.message_states (
     created_at      timestamptz NOT NULL,
     updated_at      timestamptz NOT NULL,
     applied_seq     bigint NOT NULL
-);
+) WITH (fillfactor = 60); -- each is updated two or three times, which should stay within its page
 CREATE INDEX message_states_user_created ON proj.message_states (user_id, created_at);
 
 -- wa.webhook.events.v1

@@ -12,7 +12,7 @@ enum { ROWS = 1000, AGAIN_MS = 1000 };
  * do it side by side. */
 static const char *const texts[] = {
     "DELETE FROM message WHERE message_id IN (SELECT message_id FROM message WHERE is_settled "
-    "AND updated_at < now() - make_interval(days => $1::int) LIMIT $2 FOR UPDATE SKIP LOCKED)",
+    "AND settled_at < now() - make_interval(days => $1::int) LIMIT $2 FOR UPDATE SKIP LOCKED)",
     "DELETE FROM retry WHERE (message_id, device, count) IN (SELECT message_id, device, count "
     "FROM retry WHERE created_at < now() - make_interval(days => $1::int) LIMIT $2 "
     "FOR UPDATE SKIP LOCKED)",

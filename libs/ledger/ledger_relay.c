@@ -21,10 +21,12 @@ enum {
     "SELECT position, key, value FROM outbox WHERE topic = $1 AND partition = $2 " \
     "AND position >= $3 ORDER BY position LIMIT $4"
 
-#define DELETE_SQL                                                           \
-    "DELETE FROM outbox o USING unnest($1::text[], $2::int8[], $3::int8[]) " \
-    "AS d(topic, partition, upto) "                                          \
-    "WHERE o.topic = d.topic AND o.partition = d.partition AND o.position < d.upto"
+/* Nothing is left below the lowest; said all the same, so that the index is not searched through
+ * what was deleted and not yet vacuumed. */
+#define DELETE_SQL                                                                       \
+    "DELETE FROM outbox o USING unnest($1::text[], $2::int8[], $3::int8[], $4::int8[]) " \
+    "AS d(topic, partition, lowest, upto) WHERE o.topic = d.topic "                      \
+    "AND o.partition = d.partition AND o.position >= d.lowest AND o.position < d.upto"
 
 static void on_retry(struct loop_timer *timer, void *ctx);
 static void on_sweep(struct loop_timer *timer, void *ctx);
@@ -332,6 +334,7 @@ struct pg_stmt *ledger_relay_delete(struct ledger *ledger)
     struct pg_stmt *stmt;
     struct pg_array *names;
     struct pg_array *partitions;
+    struct pg_array *lowest;
     struct pg_array *ends;
 
     if (ledger->relay.is_sweeping) {
@@ -340,6 +343,7 @@ struct pg_stmt *ledger_relay_delete(struct ledger *ledger)
     stmt = pg_stmt_new(DELETE_SQL);
     names = pg_add_array(stmt, PG_ARRAY_TEXT);
     partitions = pg_add_array(stmt, PG_ARRAY_INT);
+    lowest = pg_add_array(stmt, PG_ARRAY_INT);
     ends = pg_add_array(stmt, PG_ARRAY_INT);
     for (size_t i = 0; i < ledger->n_outputs * LEDGER_PARTITIONS; i++) {
         struct ledger_stream *stream = &ledger->streams[i];
@@ -348,6 +352,7 @@ struct pg_stmt *ledger_relay_delete(struct ledger *ledger)
             stream->deleting = stream->acked;
             pg_array_text(names, topics[stream->topic].name);
             pg_array_int(partitions, stream->partition);
+            pg_array_int(lowest, stream->deleted);
             pg_array_int(ends, stream->acked);
         }
     }

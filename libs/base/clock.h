@@ -11,6 +11,7 @@ int64_t clock_wall_ms(void); /* since the epoch, UTC */
 int64_t clock_wall_us(void);
 int64_t clock_mono_ms(void); /* for time-outs and durations */
 int64_t clock_mono_us(void);
+int64_t clock_cpu_us(void); /* used by this process; for benchmarks */
 
 /* UTC text of @ms since the epoch: "2025-09-07T10:30:00Z" and "2025-09-07T10:30:00.123Z". */
 const char *clock_format_s(int64_t ms, char out[CLOCK_TEXT_MAX]);

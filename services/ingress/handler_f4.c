@@ -350,6 +350,7 @@ static void send_from(struct http_request *request, struct ingress *ingress,
 
 void on_f4_session_send(struct http_request *request, void *ctx)
 {
+    const struct asker by = asker_of(request, ctx);
     struct idempotency idempotency;
     struct sending in = {0};
     struct session_row row;
@@ -360,8 +361,7 @@ void on_f4_session_send(struct http_request *request, void *ctx)
         !idempotency_begin(ctx, request, body, &idempotency)) {
         return;
     }
-    if (usecase_session_get(ctx, actor_of(request), http_param(request, "id"), http_arena(request),
-                            &row, &why) == 0) {
+    if (usecase_session_get(&by, http_param(request, "id"), &row, &why) == 0) {
         send_from(request, ctx, &row, &in, &idempotency);
     } else if (why.kind == REFUSED_NOT_FOUND) {
         answer_not_logged_in(request);

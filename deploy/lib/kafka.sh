@@ -2,7 +2,7 @@
 # To be sourced after state.sh.
 # shellcheck shell=bash disable=SC2154 # lib, state and port come from state.sh
 #
-#   KENTONGAN_KAFKA_OPTS   options of the Java machine; the default starts quickly, a benchmark wants it empty
+#   KENTONGAN_KAFKA_OPTS   options of the Java machine; the default starts quickly; empty pays after some 10,000 messages
 
 kafka_jars=$lib/../../build/kafka/lib
 kafka_home=$state/kafka

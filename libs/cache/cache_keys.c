@@ -46,6 +46,11 @@ struct cache_key cache_key_qr(const char *session_uuid)
     return format("sess:%s:qr", session_uuid);
 }
 
+struct cache_key cache_key_watch(const char *session_uuid)
+{
+    return format("sess:%s:watch", session_uuid);
+}
+
 struct cache_key cache_channel_session(const char *session_uuid)
 {
     return format("sess:%s", session_uuid);

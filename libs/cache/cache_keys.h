@@ -16,6 +16,7 @@ struct cache_key {
 enum {
     CACHE_RUNTIME_TTL_MS = 30 * 1000, /* written again every CACHE_RUNTIME_REFRESH_MS */
     CACHE_RUNTIME_REFRESH_MS = 10 * 1000,
+    CACHE_WATCH_TTL_MS = 600 * 1000,
     CACHE_REPLY_TTL_MS = 60 * 1000,
     CACHE_APPLIED_TTL_MS = 60 * 1000,
     CACHE_IDEMPOTENCY_TTL_MS = 24 * 3600 * 1000,
@@ -35,6 +36,11 @@ struct cache_key cache_key_runtime(const char *session_uuid);
 
 /* JSON {"text","ordinal","expires_at"}, until the code expires. Written by connector. */
 struct cache_key cache_key_qr(const char *session_uuid);
+
+/* "1", TTL CACHE_WATCH_TTL_MS, set anew each time that somebody asks for the status or code of a
+ * session that waits to be linked: what is left of the time says how long ago. Written by ingress.
+ */
+struct cache_key cache_key_watch(const char *session_uuid);
 
 /* Channel: a line "qr" or "state" when either of the two above changed. */
 struct cache_key cache_channel_session(const char *session_uuid);

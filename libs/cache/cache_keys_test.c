@@ -9,6 +9,7 @@ static void keys_carry_what_they_are_of(void **state)
     (void)state;
     assert_string_equal(cache_key_runtime("u").text, "sess:u:rt");
     assert_string_equal(cache_key_qr("u").text, "sess:u:qr");
+    assert_string_equal(cache_key_watch("u").text, "sess:u:watch");
     assert_string_equal(cache_channel_session("u").text, "sess:u");
     assert_string_equal(cache_key_reply("c").text, "reply:c");
     assert_string_equal(cache_channel_replies("i").text, "replies:i");

@@ -15,6 +15,7 @@
 #include "ingress/session_query.h"
 #include "ingress/usecase.h"
 #include "ingress/view.h"
+#include "ingress/watch.h"
 
 #define FIELDS(list) (list), sizeof(list) / sizeof((list)[0])
 
@@ -119,6 +120,7 @@ void on_f4_sessions_list(struct http_request *request, void *ctx)
     }
     list = json_array();
     for (size_t i = 0; i < n; i++) {
+        watch_row(ctx, &rows[i], http_arena(request));
         (void)json_array_append_new(list, view_f4_session(&rows[i]));
     }
     http_answer_json(request, 200, list);
@@ -184,6 +186,7 @@ void on_f4_session_get(struct http_request *request, void *ctx)
     struct session_row row;
 
     if (take_session(request, ctx, &row)) {
+        watch_row(ctx, &row, http_arena(request));
         http_answer_json(request, 200, view_f4_session(&row));
     }
 }
@@ -230,6 +233,7 @@ void on_f4_session_connect(struct http_request *request, void *ctx)
     if (act(request, ctx, SESSION_ACT_CONNECT, &row)) {
         const char *scheme = proto != NULL && strcasecmp(proto, "https") == 0 ? "wss" : "ws";
 
+        watch_session(ctx, row.uuid, http_arena(request));
         http_answer_json(request, 200,
                          json_pack("{s:b, s:s, s:o}", "success", 1, "message", "Connection started",
                                    "websocket_url",

@@ -18,6 +18,7 @@
 #include "ingress/handler.h"
 #include "ingress/session_query.h"
 #include "ingress/usecase.h"
+#include "ingress/watch.h"
 #include "loop/loop_queue.h"
 
 enum {
@@ -150,15 +151,9 @@ static const char *why_it_ended(const struct session_row *row)
     return "Session disconnected";
 }
 
-static enum session_phase phase_of(const struct session_row *row)
-{
-    return row->runtime.is_known && row->runtime.sequence > row->applied_seq ? row->runtime.state
-                                                                             : row->state;
-}
-
 static void show(struct socket *socket, const struct session_row *row, struct arena *arena)
 {
-    switch (phase_of(row)) {
+    switch (session_phase_now(row)) {
     case SESSION_CONNECTED:
         if (row->state == SESSION_CONNECTED) { /* the frame carries jid and phone */
             send_success(socket, row);
@@ -175,7 +170,7 @@ static void show(struct socket *socket, const struct session_row *row, struct ar
         break;
     case SESSION_DISCONNECTED:
     case SESSION_LOGGED_OUT:
-        if (socket->was_online && row->state == phase_of(row)) {
+        if (socket->was_online && row->state == session_phase_now(row)) {
             send_error(socket, why_it_ended(row));
         }
         break;
@@ -200,6 +195,7 @@ static void on_turn(struct http_ws *ws, void *ctx)
         send_error(socket, "Session deleted");
     } else if (rc == 0) {
         show(socket, &row, &arena);
+        watch_row(socket->ingress, &row, &arena);
         if (row.runtime.is_known && row.runtime.sequence > row.applied_seq) {
             http_ws_turn_in(ws, SOON_MS);
         }

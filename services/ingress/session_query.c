@@ -177,6 +177,12 @@ static const char *hash_get(const struct cache_reply *hash, const char *name)
     return NULL;
 }
 
+enum session_phase session_phase_now(const struct session_row *row)
+{
+    return row->runtime.is_known && row->runtime.sequence > row->applied_seq ? row->runtime.state
+                                                                             : row->state;
+}
+
 void session_runtime(struct ingress *ingress, struct arena *arena, struct session_row *row)
 {
     const struct cache_key key = cache_key_runtime(row->uuid);

@@ -30,6 +30,9 @@ NODISCARD int session_list(struct ingress *ingress, int64_t user_id, struct aren
 /* Fill @row->runtime from Redis; unknown where Redis has nothing, or is away. */
 void session_runtime(struct ingress *ingress, struct arena *arena, struct session_row *row);
 
+/* What @row does now: as Redis says where that is newer than the projection. */
+enum session_phase session_phase_now(const struct session_row *row);
+
 /* The columns that session_from_row reads, for queries that join sessions as s. */
 #define SESSION_COLUMNS                                                                         \
     "s.uuid, s.id, s.session_key, s.user_id, s.name, s.position, s.phone, s.jid, s.push_name, " \

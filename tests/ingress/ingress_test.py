@@ -342,6 +342,34 @@ class Sockets(Case):
         self.assertIsNone(first.receive())
         self.assertEqual(self.open(session).receive_json()["type"], "success")
 
+    def test_who_looks_at_a_session_that_waits_is_noted(self):
+        session = self.admin.call("POST", F4, {"name": "Looked at"})
+        uuid_ = self.session_of(session)[0]["aggregate_id"]
+        key, full = f"sess:{uuid_}:watch", 600000
+
+        def noted(look) -> bool:
+            self.deciders.redis("DEL", key)
+            look()
+            return full - 60000 < int(self.deciders.redis("PTTL", key)) <= full
+
+        def get():
+            self.admin.call("GET", f"{F4}/{session['id']}")
+
+        self.assertFalse(noted(get))  # it waits for nobody
+        self.assertTrue(noted(lambda: self.admin.call("POST", f"{F4}/{session['id']}/connect")))
+        for state in ("CONNECTING", "WAITING_FOR_SCAN"):
+            self.deciders.set_session(uuid_, f"state = '{state}'")
+            self.assertTrue(noted(get))
+            self.assertTrue(noted(lambda: self.admin.call("GET", F4)))
+        self.deciders.redis("DEL", key)
+        socket = self.open(session)
+        for _ in range(2):  # again and again
+            wait_until(lambda: int(self.deciders.redis("PTTL", key)) > 0, 10, "the socket's look")
+            self.deciders.redis("DEL", key)
+        socket.close()
+        self.deciders.set_session(uuid_, "state = 'CONNECTED'")
+        self.assertFalse(noted(get))
+
     def test_an_end_without_login_is_an_error(self):
         session = self.admin.call("POST", F4, {"name": "Timeout"})
         uuid_ = self.session_of(session)[0]["aggregate_id"]

@@ -7,6 +7,7 @@
 
 #include "connector/connector.h"
 #include "connector/credentials.h"
+#include "connector/idle.h"
 #include "connector/link.h"
 #include "connector/mailbox.h"
 #include "connector/opening.h"
@@ -56,6 +57,7 @@ void account_free(struct account **account)
     opening_drop(gone);
     link_close(gone);
     loop_timer_stop(&gone->retry);
+    idle_stop(gone);
     mailbox_free(&gone->mailbox);
     credentials_drop(gone);
     free(gone->staged);

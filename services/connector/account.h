@@ -12,6 +12,7 @@
 #include "loop/loop.h"
 
 struct connector;
+struct idle;
 struct link;
 struct mailbox;
 struct sigstore_account;
@@ -46,6 +47,7 @@ struct account {
     struct sigstore_account *signal; /* with credentials */
     struct buf routing;              /* what the server wants to see at the next connection */
     struct loop_timer retry;         /* the next connection */
+    struct idle *idle;               /* while it waits to be linked */
     int64_t start_time_ms;
     int tries;   /* connections opened since the last login */
     char ws[12]; /* OPEN CONNECTING CLOSING CLOSED, or "" */

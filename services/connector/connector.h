@@ -26,6 +26,7 @@
 struct account;
 struct cache;
 struct farewell;
+struct idle_question;
 struct loading;
 struct query;
 struct sigstore;
@@ -54,12 +55,13 @@ struct connector {
     uint64_t generations[LEDGER_PARTITIONS]; /* of what is in memory; changes at each load */
     struct account *ready_first;             /* have something that waits for a turn */
     struct account *ready_last;
-    struct query *queries;      /* under way (query.h) */
-    struct loading *loadings;   /* partitions under way (load.c) */
-    struct farewell *farewells; /* devices to be unlinked (farewell.h) */
-    unsigned n_parting;         /* ... that have a connection for it */
-    uint64_t tags;              /* last number given to something that is asked for */
-    struct map openings;        /* accounts whose connections are due (opening.h) */
+    struct query *queries;                /* under way (query.h) */
+    struct loading *loadings;             /* partitions under way (load.c) */
+    struct farewell *farewells;           /* devices to be unlinked (farewell.h) */
+    unsigned n_parting;                   /* ... that have a connection for it */
+    struct idle_question *idle_questions; /* under way (idle.c) */
+    uint64_t tags;                        /* last number given to something that is asked for */
+    struct map openings;                  /* accounts whose connections are due (opening.h) */
     struct loop_timer opening_timer;
     struct loop_timer refresh;
     unsigned refreshes;

@@ -46,6 +46,8 @@ static const struct svc_config_entry entries[] = {
             "days that a settled message waits for receipts"),
     SVC_INT(S, connects_per_s, "CONNECTS_PER_SECOND", "50", 1, 500,
             "connections opened per second when many are to be made anew"),
+    SVC_INT(S, idle_s, "SESSION_IDLE_SECONDS", "30", 1, 300,
+            "a session that waits to be linked and that nobody asks for so long is closed"),
 };
 
 const struct svc_config_table connector_config_table = SVC_CONFIG_TABLE(

@@ -15,6 +15,7 @@ struct connector_config {
     int64_t max_attempts;
     int64_t keep_days;
     int64_t connects_per_s;
+    int64_t idle_s;
 };
 
 extern const struct svc_config_table connector_config_table;

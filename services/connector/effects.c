@@ -6,6 +6,7 @@
 #include "connector/connector.h"
 #include "connector/credentials.h"
 #include "connector/farewell.h"
+#include "connector/idle.h"
 #include "connector/link.h"
 #include "connector/mailbox.h"
 #include "connector/opening.h"
@@ -98,6 +99,7 @@ void effects_run(struct account *account)
         account_see(account, account_seen_new(SESSION_SAW_DISCONNECT_CONFIRMED));
     }
     if (changed) {
+        idle_follow(account);
         presence_state(account);
     }
 }

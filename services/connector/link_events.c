@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "connector/account.h"
 #include "connector/connector.h"
+#include "connector/idle.h"
 #include "connector/link.h"
 #include "connector/link_prekeys.h"
 #include "connector/mailbox.h"
@@ -21,6 +22,7 @@ static void saw_qr(struct link *link, const struct wa_event *event)
     seen->saw.qr.ordinal = event->qr.ordinal;
     seen->saw.qr.expires_at = expires_at_ms;
     account_see(account, seen);
+    idle_code(account, event->qr.lifetime_ms);
     presence_qr(account, event->qr.text, event->qr.ordinal, expires_at_ms);
 }
 

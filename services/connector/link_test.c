@@ -10,6 +10,7 @@
 #include "connector/account.h"
 #include "connector/connector.h"
 #include "connector/credentials.h"
+#include "connector/idle.h"
 #include "connector/link.h"
 #include "connector/link_prekeys.h"
 #include "connector/mailbox.h"
@@ -123,6 +124,12 @@ void mailbox_offline(struct account *account)
 void presence_state(struct account *account)
 {
     (void)account;
+}
+
+void idle_code(struct account *account, int64_t lifetime_ms)
+{
+    (void)account;
+    (void)lifetime_ms;
 }
 
 void presence_qr(struct account *account, const char *text, int ordinal, int64_t expires_at_ms)

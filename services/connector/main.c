@@ -11,6 +11,7 @@
 #include "connector/account.h"
 #include "connector/connector.h"
 #include "connector/farewell.h"
+#include "connector/idle.h"
 #include "connector/load.h"
 #include "connector/mailbox.h"
 #include "connector/metrics.h"
@@ -207,6 +208,7 @@ static void close_all(struct connector *connector)
     for (int partition = 0; partition < LEDGER_PARTITIONS; partition++) {
         farewell_drop(connector, partition);
     }
+    idle_drop_all(connector);
     cache_close(&connector->cache);
     sigstore_free(&connector->signal);
     ws_tls_free(&connector->tls);

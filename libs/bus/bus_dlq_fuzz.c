@@ -32,7 +32,7 @@ static struct bytes line_of(struct bytes *rest)
 
 static bool has_star(struct bytes text) /* what is masked may be found again with one */
 {
-    return memchr(text.p, '*', text.n) != NULL;
+    return text.p != NULL && memchr(text.p, '*', text.n) != NULL;
 }
 
 static bool holds(struct bytes text, struct bytes part)

@@ -27,6 +27,7 @@ SESSIONS, MESSAGES, BLASTS, WEBHOOKS = (f"wa.{n}.events.v1" for n in ("session",
 SESSION_CMD, MESSAGE_CMD, BLAST_CMD = (f"wa.{n}.cmd.v1" for n in ("session", "message", "blast"))
 RECIPIENTS, SUBMIT = "wa.blast.recipients.v1", "wa.blast.submit.v1"
 REJECTIONS, DEAD = "wa.blast.rejections.v1", "wa.dlq.v1"
+IN_TIME = 4102444800000  # milliseconds: the year 2100
 
 
 def uuid_in(partition: int) -> str:
@@ -37,7 +38,7 @@ def command(session: str, kind: str, event_type: str, payload: dict, aggregate: 
     return {
         "command_id": str(uuid.uuid4()), "command_type": event_type, "schema_version": 1,
         "aggregate_id": aggregate or session, "session_uuid": session, "user_id": 1, "correlation_id": "c", "reply_to": None,
-        "issued_at": 1, "deadline": 1, "actor_kind": "user", "actor_id": None, "session_sequence": None, kind: payload,
+        "issued_at": 1, "deadline": IN_TIME, "actor_kind": "user", "actor_id": None, "session_sequence": None, kind: payload,
     }  # fmt: skip
 
 

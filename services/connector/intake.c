@@ -13,6 +13,7 @@
 #include "connector/sender.h"
 #include "connector/turn.h"
 #include "domain/answer.h"
+#include "domain/ids.h"
 #include "pg/pg.h"
 
 /* At most this many events come of one message at its hand-over: queued, and dispatched or ended.
@@ -74,16 +75,38 @@ static void take_session(struct turn *turn, const struct ledger_record *record)
 
 /* ---- messages ---- */
 
-static void hand_over(struct turn *turn, const struct ledger_record *record)
+/* The id that the blast of @command gives to its recipient; "": it names none. */
+static struct uuid blasts_id(const struct message_command *command)
+{
+    const struct send_message *send = &command->as.send;
+
+    if (command->kind != MESSAGE_COMMAND_SEND || send->blast_id == NULL ||
+        !uuid_is_valid(send->blast_id) || !send->has_blast_index) {
+        return (struct uuid){0};
+    }
+    return blast_message_uuid(send->blast_id, send->blast_index);
+}
+
+static struct turn_handed *hand_over(struct turn *turn, const struct ledger_record *record)
 {
     const struct message_command *command = record->data;
     struct turn_handed *handed = arena_new0(ledger_tx_arena(turn->tx), sizeof(*handed));
 
     handed->account = addressee(turn, command->session_uuid, record->partition);
     handed->record = record;
+    handed->blasts = blasts_id(command);
     *(turn->handed_last != NULL ? &turn->handed_last->next : &turn->handed) = handed;
     turn->handed_last = handed;
     turn->reserved += EVENTS_OF_MESSAGE;
+    return handed;
+}
+
+/* Nothing will come of it: a blast that waits for it hears so (S4). */
+static void refuse(struct turn *turn, const struct turn_handed *handed, const char *why)
+{
+    if (handed->blasts.text[0] != '\0' && !handed->is_told) {
+        mailbox_refuse(turn, handed->account, handed->record->data, handed->blasts.text, why);
+    }
 }
 
 static void accept_one(struct turn *turn, const struct turn_handed *handed)
@@ -94,8 +117,12 @@ static void accept_one(struct turn *turn, const struct turn_handed *handed)
                           .aggregate_id = command->aggregate_id};
 
     turn->reserved -= EVENTS_OF_MESSAGE;
+    if (handed->nonsense != NULL) {
+        refuse(turn, handed, handed->nonsense);
+        return; /* a dead letter, without an answer */
+    }
     if (handed->is_foreign) {
-        mailbox_refuse(turn, handed->account, command, "the id is another session's");
+        refuse(turn, handed, "the id is another session's");
         said.verdict = VERDICT_INVALID_REQUEST;
     } else if (command->kind == MESSAGE_COMMAND_SEND && !handed->is_unreadable) {
         said.verdict = mailbox_accept(turn, handed->account, command, &said.sequence);
@@ -115,7 +142,8 @@ static void load_known(struct turn *turn, const struct pg_rows *rows, size_t row
     for (struct turn_handed *at = turn->handed; at != NULL; at = at->next) {
         const struct message_command *command = at->record->data;
 
-        if (strcmp(command->aggregate_id, id.text) != 0) {
+        at->is_told = at->is_told || strcmp(at->blasts.text, id.text) == 0;
+        if (at->nonsense != NULL || strcmp(command->aggregate_id, id.text) != 0) {
             continue;
         }
         if (strcmp(at->account->state.uuid, session.text) != 0) {
@@ -158,7 +186,12 @@ void intake_handed(struct turn *turn)
                        "WHERE message_id = ANY($1::uuid[])");
     ids = pg_add_array(stmt, PG_ARRAY_UUID);
     for (const struct turn_handed *at = turn->handed; at != NULL; at = at->next) {
-        pg_array_uuid(ids, ((const struct message_command *)at->record->data)->aggregate_id);
+        if (at->nonsense == NULL) {
+            pg_array_uuid(ids, ((const struct message_command *)at->record->data)->aggregate_id);
+        }
+        if (at->blasts.text[0] != '\0') { /* mostly the same */
+            pg_array_uuid(ids, at->blasts.text);
+        }
     }
     turn_ask(turn, stmt, on_known, turn);
 }
@@ -216,11 +249,8 @@ static void intake_message(struct turn *turn, const struct ledger_record *record
     why = nonsense(command);
     if (why != NULL) {
         ledger_dead(turn->tx, record, why);
-        mailbox_refuse(turn, addressee(turn, command->session_uuid, record->partition), command,
-                       why);
-    } else {
-        hand_over(turn, record);
     }
+    hand_over(turn, record)->nonsense = why;
 }
 
 void intake_record(struct turn *turn, const struct ledger_record *record)

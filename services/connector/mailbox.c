@@ -17,7 +17,6 @@
 #include "connector/metrics.h"
 #include "connector/peers.h"
 #include "connector/turn.h"
-#include "domain/ids.h"
 #include "domain/phone.h"
 
 struct mailbox *mailbox_of(struct account *account)
@@ -307,16 +306,24 @@ static void reopen(struct turn *turn, struct account *account, struct row *row,
     look_once(turn, account, row);
 }
 
+static struct row *insert(struct turn *turn, struct account *account,
+                          const struct message_command *command)
+{
+    struct row *row = mailbox_row_of(account, command);
+
+    row->is_new = true;
+    mailbox_row_add(account->mailbox, row);
+    touch_row(turn, account, row);
+    return row;
+}
+
 static struct row *add_new(struct turn *turn, struct account *account,
                            const struct message_command *command)
 {
-    struct row *row = mailbox_row_of(account, command);
+    struct row *row = insert(turn, account, command);
     struct message_input input = {.kind = MESSAGE_IN_ACCEPT, .in_blast = row->state.in_blast};
 
-    row->is_new = true;
     metric_add(metrics.accepted, 1);
-    mailbox_row_add(account->mailbox, row);
-    touch_row(turn, account, row);
     mailbox_decide(turn, account, row, &input);
     look_once(turn, account, row);
     return row;
@@ -343,29 +350,16 @@ enum verdict mailbox_accept(struct turn *turn, struct account *account,
     return VERDICT_OK;
 }
 
-/* Nothing is kept of it; its id is what its blast gives to this recipient, whatever it says. */
 void mailbox_refuse(struct turn *turn, struct account *account,
-                    const struct message_command *command, const char *why)
+                    const struct message_command *command, const char *id, const char *why)
 {
-    const struct send_message *send = &command->as.send;
-    struct message_input input = {
-        .kind = MESSAGE_IN_REFUSED, .now_ms = turn->now_us / 1000, .reason = why};
-    struct message_decision decision;
-    struct uuid id;
-    struct row *row;
+    struct message_command as = *command;
+    struct message_input input = {.kind = MESSAGE_IN_REFUSED, .reason = why};
 
-    if (command->kind != MESSAGE_COMMAND_SEND || send->blast_id == NULL ||
-        !uuid_is_valid(send->blast_id) || !send->has_blast_index) {
-        return;
+    as.aggregate_id = id;
+    if (map_get(&mailbox_of(account)->by_id, id) == NULL) { /* else of this turn */
+        mailbox_decide(turn, account, insert(turn, account, &as), &input);
     }
-    row = mailbox_row_of(account, command);
-    id = blast_message_uuid(send->blast_id, send->blast_index);
-    memcpy(row->message_id, id.text, UUID_TEXT_MAX);
-    message_decide(&row->state, &input, &decision);
-    if (decision.has_event) {
-        emit(turn, account, row, &decision.event);
-    }
-    mailbox_row_done(row);
 }
 
 void mailbox_fail(struct turn *turn, struct account *account)

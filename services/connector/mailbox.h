@@ -140,10 +140,10 @@ void mailbox_forget(struct account *account);
  * row of that id must be in memory if there is one. */
 enum verdict mailbox_accept(struct turn *turn, struct account *account,
                             const struct message_command *command, int64_t *sequence);
-/* SendMessage @command is not taken, because of @why: its blast, where it names one, hears of it.
- */
+/* SendMessage @command of a blast is not taken, because of @why: it fails under @id, of which the
+ * table has no row. */
 void mailbox_refuse(struct turn *turn, struct account *account,
-                    const struct message_command *command, const char *why);
+                    const struct message_command *command, const char *id, const char *why);
 struct row *mailbox_find(const struct mailbox *mailbox, const char *wa_message_id); /* or NULL */
 
 /* Stage what @input makes of @row: event and columns. @input->now_ms is filled in. */

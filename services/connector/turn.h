@@ -56,8 +56,11 @@ struct turn_handed {
     struct turn_handed *next;
     struct account *account;
     const struct ledger_record *record;
-    bool is_foreign;    /* its id is that of another session's message */
-    bool is_unreadable; /* the row of that id is; its end was told when it settled */
+    const char *nonsense; /* why it makes no sense; NULL: it does */
+    struct uuid blasts;   /* the id that its blast gives to its recipient; "": it names none */
+    bool is_told;         /* that id has a row: what becomes of it is told, or was */
+    bool is_foreign;      /* its id is that of another session's message */
+    bool is_unreadable;   /* the row of that id is; its end was told when it settled */
 };
 
 struct turn {

@@ -421,6 +421,8 @@ static void on_resent(void *ctx)
     crash_point("connector", "after.resend");
 }
 
+/* not_after does not count here (S5 is about repeats of our own accord): the device has the message
+ * since it was sent in time, asks for it now, and shows a gap until it is answered. */
 static size_t write_resends(struct account *account)
 {
     struct resend *resend;

@@ -52,11 +52,15 @@ kafka_format() {
     }
 }
 
+kafka_need_ports() {
+    need_port Kafka "${port[kafka]}" KENTONGAN_PORT_KAFKA
+    need_port "Kafka's controller" "${port[kafka-controller]}" KENTONGAN_PORT_KAFKA_CONTROLLER
+}
+
 kafka_start() {
     [ -d "$kafka_jars" ] || die 'the Kafka jars are missing: run deploy/install'
     ! is_running "$kafka_pidfile" || return 0
-    need_port Kafka "${port[kafka]}" KENTONGAN_PORT_KAFKA
-    need_port "Kafka's controller" "${port[kafka-controller]}" KENTONGAN_PORT_KAFKA_CONTROLLER
+    kafka_need_ports
     need_space "$state" 256
     mkdir -p "$kafka_home"
     kafka_config >"$kafka_home/server.properties"

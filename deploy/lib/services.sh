@@ -54,6 +54,14 @@ instances_of() {
     for ((number = 1; number <= $(instance_count "$1"); number++)); do printf '%s-%s\n' "$1" "$number"; done
 }
 
+# surplus_instances: those that run beyond what deploy/up --instances said.
+surplus_instances() {
+    local instance
+    for instance in $(running_instances); do
+        [ "${instance##*-}" -le "$(instance_count "${instance%-*}")" ] || printf '%s\n' "$instance"
+    done
+}
+
 instance_port() {
     printf '%s\n' $((${port[${1%-*}]} + ${1##*-} - 1))
 }
@@ -101,7 +109,7 @@ exec_service() {
     local pidfile
     pidfile=$(instance_pidfile "$1")
     ! is_running "$pidfile" || die "$1 runs already"
-    need_port "$1" "$(instance_port "$1")" "$(port_setting "${1%-*}")"
+    service_need_ports "$1"
     write_env "${1%-*}"
     note_pid "$pidfile" $$
     close_our_files
@@ -128,6 +136,13 @@ is_stale() {
     ! service_env "$name" | cmp -s - "$state/env/$name.env"
 }
 
+# service_need_ports INSTANCE: dies when somebody else listens where it is to.
+service_need_ports() {
+    local name=${1%-*}
+    need_port "$1" "$(instance_port "$1")" "$(port_setting "$name")"
+    [ "$name" != sandbox ] || need_port "the sandbox's websocket" "${port[sandbox-ws]}" KENTONGAN_PORT_SANDBOX_WS
+}
+
 service_start() {
     local instance=$1 name=${1%-*} pidfile
     pidfile=$(instance_pidfile "$instance")
@@ -136,8 +151,7 @@ service_start() {
         say "$instance is of an older build or older settings: restarting it"
         services_stop "$instance"
     fi
-    need_port "$instance" "$(instance_port "$instance")" "$(port_setting "$name")"
-    [ "$name" != sandbox ] || need_port "the sandbox's websocket" "${port[sandbox-ws]}" KENTONGAN_PORT_SANDBOX_WS
+    service_need_ports "$instance"
     need_space "$state" 64
     write_env "$name"
     spawn "$pidfile" "$state/log/$instance.log" become_service "$instance"

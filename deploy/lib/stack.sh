@@ -45,6 +45,24 @@ part_healthy() {
     esac
 }
 
+# running_parts: servers and instances, by their pid files.
+running_parts() {
+    ! pg_pid >/dev/null || printf 'postgres\n'
+    ! is_running "$state/run/redis.pid" || printf 'redis\n'
+    ! is_running "$state/run/kafka.pid" || printf 'kafka\n'
+    running_instances
+}
+
+# parts_stop PART...: services drain before the servers go that they drain into.
+parts_stop() {
+    local part instances=()
+    for part in "$@"; do
+        is_server "$part" || instances+=("$part")
+    done
+    services_stop "${instances[@]}"
+    servers_stop "$@"
+}
+
 part_port() {
     if is_server "$1"; then
         printf '%s\n' "${port[$1]}"

@@ -110,7 +110,7 @@ void ledger_want_turn(struct ledger *ledger)
 void ledger_fatal(struct ledger *ledger, const struct err *err)
 {
     if (!ledger->is_closed) {
-        ledger->handlers.on_fatal(err, ledger->handlers.ctx);
+        ledger->config.events.fatal(err, ledger->config.events.ctx);
     }
 }
 
@@ -200,10 +200,9 @@ static void on_tick(struct loop_timer *timer, void *ctx)
 
 static bool has_handlers(const struct ledger_handlers *handlers)
 {
-    return handlers->on_take != NULL && handlers->on_return != NULL &&
-           handlers->on_revoke != NULL && handlers->on_reset != NULL && handlers->on_turn != NULL &&
-           handlers->on_committed != NULL && handlers->on_failed != NULL &&
-           handlers->on_fatal != NULL;
+    return handlers->on_return != NULL && handlers->on_revoke != NULL &&
+           handlers->on_reset != NULL && handlers->on_turn != NULL &&
+           handlers->on_committed != NULL && handlers->on_failed != NULL;
 }
 
 static int check_config(const struct ledger_config *config, struct err *err)
@@ -289,7 +288,7 @@ int ledger_new(struct loop *loop, const struct ledger_config *config,
     struct pg_config pg = config->pg;
     int rc = check_config(config, err);
 
-    assert(has_handlers(handlers));
+    assert(has_handlers(handlers) && config->events.fatal != NULL);
     if (rc < 0) {
         return rc;
     }
@@ -447,6 +446,11 @@ int64_t ledger_offset(const struct ledger *ledger, enum topic topic, int partiti
     }
     assert(false && "no input of this ledger");
     return -1;
+}
+
+uint64_t ledger_generation(const struct ledger *ledger, int partition)
+{
+    return ledger->parts[partition].generation;
 }
 
 struct pg *ledger_pg(struct ledger *ledger)

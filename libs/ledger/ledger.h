@@ -7,7 +7,7 @@
  * the input offsets. One turn is open at a time. What it does to the outside happens after its
  * commit:
  *
- *     assigned -> on_take -> ledger_taken -> [ on_turn -> on_committed | on_failed, on_reset ] ...
+ *     assigned -> loads -> on_taken -> [ on_turn -> on_committed | on_failed, on_reset ] ...
  *     revoked  -> on_revoke -> (back in time and nobody had it: on_return) or on_reset
  *
  * Events go out by a relay from the outbox table. All calls belong to the loop's thread. */
@@ -60,18 +60,28 @@ bool ledger_record_header(const struct ledger_record *record, const char *name, 
 bool ledger_record_is_of(const struct ledger_record *record, const char *session_uuid);
 
 enum ledger_reset {
-    LEDGER_RESET_FAILED,  /* a turn failed or its outcome is unknown: on_take follows by itself */
+    LEDGER_RESET_FAILED,  /* a turn or a load failed or is unknown: another take-over follows */
     LEDGER_RESET_FENCED,  /* another instance took it: nothing follows until a new assignment, which
                            * the ledger asks for when none comes by itself */
     LEDGER_RESET_REVOKED, /* it went away and did not come back in time, or was others' meanwhile */
     LEDGER_RESET_CLOSED   /* the ledger ends */
 };
 
+/* One step by which the state of a partition comes into memory. */
+struct ledger_load {
+    const char *text; /* a statement; its one parameter is the partition */
+    /* For each row of its answer, in order. A negative error with @err: it cannot be loaded. */
+    int (*row)(int partition, const struct pg_rows *rows, size_t row, void *ctx, struct err *err);
+};
+
 struct ledger_handlers {
-    /* @partition is ours at a new epoch, and what earlier owners committed is there to be read:
-     * load its state with pg_query on ledger_pg, then say ledger_taken. Nothing of
-     * it is in memory now: it is new, or on_reset was said before. */
-    void (*on_take)(struct ledger *ledger, int partition, void *ctx);
+    /* The state of a partition that is ours at a new epoch, step by step, with what earlier owners
+     * committed. Nothing of it is in memory then: it is new, or on_reset was said before. None: the
+     * tables are all the state there is. Borrowed until ledger_close. */
+    const struct ledger_load *loads;
+    size_t n_loads;
+    /* @partition is loaded, and lives from now on. May be NULL. */
+    void (*on_taken)(struct ledger *ledger, int partition, void *ctx);
     /* It came back and nobody had it meanwhile: the state in memory is right, go on. */
     void (*on_return)(struct ledger *ledger, int partition, void *ctx);
     /* It is not ours at the moment: no socket write, no sending, before this returns. Memory and
@@ -92,9 +102,16 @@ struct ledger_handlers {
     /* After a commit: the answer to a command, new or given again; @reply_to NULL when nobody
      * waits. May be NULL when no input has verdicts. */
     void (*on_reply)(const char *reply_to, const char *command_id, const char *verdict, void *ctx);
+    void *ctx;
+};
+
+/* What is of the process, not of the service. */
+struct ledger_events {
+    /* @partition could not be loaded; on_reset and another try follow. May be NULL. */
+    void (*not_taken)(int partition, const struct err *why, void *ctx);
     /* Nothing more will work (instance id in use twice, offsets gone from the log): end the
      * process. */
-    void (*on_fatal)(const struct err *err, void *ctx);
+    void (*fatal)(const struct err *err, void *ctx);
     void *ctx;
 };
 
@@ -110,6 +127,7 @@ struct ledger_config {
     size_t n_inputs;
     const enum topic *outputs; /* topics that it emits to; wa.dlq.v1 comes by itself */
     size_t n_outputs;
+    struct ledger_events events;
     bool is_silent;            /* publishes nothing, dead letters neither: for rebuilding */
     int64_t limbo_ms;          /* how long state outlives a revoke; 0: 5000 */
     size_t relay_bytes_max;    /* on their way to Kafka at a time; 0: 16 MiB */
@@ -141,9 +159,9 @@ bool ledger_is_live(const struct ledger *ledger, int partition); /* turns may to
 int64_t ledger_epoch(const struct ledger *ledger,
                      int partition); /* asserts it is live or being taken */
 
-/* State of @partition is loaded: 0; or could not be: a negative error, then it is tried again after
- * a while (on_reset, on_take). Within on_take or later. */
-void ledger_taken(struct ledger *ledger, int partition, int rc);
+/* Of what is in memory of @partition: another number from each on_reset on. An answer to what was
+ * asked before it (pg_query) is of the past. */
+uint64_t ledger_generation(const struct ledger *ledger, int partition);
 
 /* The next offset of (@topic, @partition) that was not handled, the open turn's own included. */
 int64_t ledger_offset(const struct ledger *ledger, enum topic topic, int partition);
@@ -155,8 +173,8 @@ typedef void ledger_end_cb(int64_t end, void *ctx);
 void ledger_ask_end(struct ledger *ledger, enum topic topic, int partition, ledger_end_cb *fn,
                     void *ctx);
 
-/* The connection, for loading and for queries that belong to no turn. A slow query delays turns,
- * and what is asked while a turn is open is answered after it. */
+/* The connection, for queries that belong to no turn. A slow query delays turns, and what is asked
+ * while a turn is open is answered after it. */
 struct pg *ledger_pg(struct ledger *ledger);
 
 /* Call on_turn soon: the service has something of its own to handle. Cheap; any number of times. */
@@ -227,7 +245,7 @@ struct arena *ledger_tx_arena(struct ledger_tx *tx);
 enum ledger_phase {
     LEDGER_AWAY,    /* not assigned */
     LEDGER_TAKING,  /* epoch, offsets */
-    LEDGER_LOADING, /* on_take */
+    LEDGER_LOADING, /* loads */
     LEDGER_LIVE,
     LEDGER_LIMBO, /* revoked, state kept */
     LEDGER_FENCED

@@ -1,7 +1,7 @@
 /* ledger_internal: what the files of this folder share.
  *
  *   ledger.c           life, ticks, what callers see
- *   ledger_part.c      partitions: take-over, limbo, fencing
+ *   ledger_part.c      partitions: take-over, loading, limbo, fencing
  *   ledger_input.c     records that wait for a turn
  *   ledger_turn.c      a turn, from the records that it takes to what follows its commit
  *   ledger_stage.c     what a service stages into a turn
@@ -119,6 +119,8 @@ struct ledger_part {
     bool is_stuck;   /* the last try found the row locked for too long */
     bool was_fenced; /* seen within the open turn */
     int64_t epoch;
+    uint64_t generation;     /* of what the service has of it */
+    size_t load;             /* the next of handlers.loads */
     size_t asked;            /* answers of the present take-over still to come */
     size_t stale;            /* answers of earlier ones, which come first */
     struct loop_timer timer; /* limbo, or the next try */

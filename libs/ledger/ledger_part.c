@@ -60,15 +60,21 @@ static void on_still_ours(struct loop_timer *timer, void *ctx);
 
 /* ---- what happens to state in memory ---- */
 
-static void reset(struct ledger_part *part, enum ledger_reset why)
+static void unload(struct ledger_part *part, enum ledger_reset why)
 {
     struct ledger *ledger = part->ledger;
 
-    ledger_relay_close_part(ledger, part->number);
     if (part->is_loaded) {
         part->is_loaded = false;
+        part->generation++;
         ledger->handlers.on_reset(ledger, part->number, why, ledger->handlers.ctx);
     }
+}
+
+static void reset(struct ledger_part *part, enum ledger_reset why)
+{
+    ledger_relay_close_part(part->ledger, part->number);
+    unload(part, why);
 }
 
 /* Answers to what was asked so far mean nothing any more. */
@@ -229,6 +235,66 @@ static void on_room(const struct pg_rows *rows, const struct err *err, void *ctx
     }
 }
 
+/* ---- loading ---- */
+
+static void not_loaded(struct ledger_part *part, const struct err *why)
+{
+    const struct ledger_events *events = &part->ledger->config.events;
+
+    if (events->not_taken != NULL) {
+        events->not_taken(part->number, why, events->ctx);
+    }
+    reset(part, LEDGER_RESET_FAILED);
+    if (!part->ledger->is_closed) {
+        part->is_retake = true;
+        set_retry(part);
+    }
+}
+
+static void load_next(struct ledger_part *part);
+
+static void on_loaded(const struct pg_rows *rows, const struct err *why, void *ctx)
+{
+    struct ledger_part *part = ctx;
+    const struct ledger_handlers *handlers = &part->ledger->handlers;
+    struct err err = {0};
+
+    if (!is_current(part)) {
+        return;
+    }
+    if (rows == NULL) {
+        not_loaded(part, why);
+        return;
+    }
+    for (size_t row = 0; row < pg_rows_n(rows); row++) {
+        if (handlers->loads[part->load].row(part->number, rows, row, handlers->ctx, &err) < 0) {
+            not_loaded(part, &err);
+            return;
+        }
+    }
+    part->load++;
+    load_next(part);
+}
+
+static void load_next(struct ledger_part *part)
+{
+    const struct ledger_handlers *handlers = &part->ledger->handlers;
+    struct pg_stmt *stmt;
+
+    if (part->load == handlers->n_loads) {
+        go_live(part);
+        if (handlers->on_taken != NULL) {
+            handlers->on_taken(part->ledger, part->number, handlers->ctx);
+        }
+        return;
+    }
+    stmt = pg_stmt_new(handlers->loads[part->load].text);
+    pg_add_int(stmt, part->number);
+    ask(part, stmt, on_loaded);
+}
+
+/* ---- what a take-over reads ---- */
+
 static void on_positions(const struct pg_rows *rows, const struct err *err, void *ctx)
 {
     struct ledger_part *part = ctx;
@@ -257,7 +323,8 @@ static void on_positions(const struct pg_rows *rows, const struct err *err, void
     ledger->metrics.takeovers++;
     part->phase = LEDGER_LOADING;
     part->is_loaded = true;
-    ledger->handlers.on_take(ledger, part->number, ledger->handlers.ctx);
+    part->load = 0;
+    load_next(part);
 }
 
 /* The epoch is ours: offsets, positions, what waits in the outbox, then the service's state. */
@@ -362,24 +429,6 @@ static void on_retry(struct loop_timer *timer, void *ctx)
 {
     (void)timer;
     take(ctx);
-}
-
-void ledger_taken(struct ledger *ledger, int partition, int rc)
-{
-    struct ledger_part *part = &ledger->parts[partition];
-
-    if (part->phase != LEDGER_LOADING) {
-        return; /* revoked while it was loading */
-    }
-    if (rc == 0) {
-        go_live(part);
-        return;
-    }
-    reset(part, LEDGER_RESET_FAILED);
-    if (!ledger->is_closed) {
-        part->is_retake = true;
-        set_retry(part);
-    }
 }
 
 /* ---- assignment ---- */
@@ -523,10 +572,7 @@ void ledger_parts_close(struct ledger *ledger)
         struct ledger_part *part = &ledger->parts[p];
 
         loop_timer_stop(&part->timer);
-        if (part->is_loaded) {
-            part->is_loaded = false;
-            ledger->handlers.on_reset(ledger, p, LEDGER_RESET_CLOSED, ledger->handlers.ctx);
-        }
+        unload(part, LEDGER_RESET_CLOSED);
         part->phase = LEDGER_AWAY;
         part->is_assigned = false;
         ledger_input_drop(ledger, p);

@@ -613,11 +613,91 @@ static void l8_s8_two_instances_share_and_state_outlives_a_revoke(void **state)
     for (int p = 0; p < LEDGER_PARTITIONS; p++) { /* events come to whoever has the commands */
         station_event(&f->station, TOPIC_SESSION_EVENTS, station_id(p, 1).text, 1);
         assert_int_not_equal(ledger_is_live(f->a.ledger, p), ledger_is_live(f->b.ledger, p));
+        if (ledger_is_live(f->a.ledger, p)) {
+            assert_int_equal(ledger_generation(f->a.ledger, p), 0);
+        }
     }
     send_round(f, 3);
     check_all(f);
     f->want = LEDGER_PARTITIONS;
     until(f, has_seen);
+}
+
+/* ---- loading ---- */
+
+/* Two rows in each partition, and nobody who has them. */
+static void leave_rows(struct fixture *f)
+{
+    open_a(f);
+    send_round(f, 1);
+    check_all(f);
+    tally_close(&f->a);
+    f->a = (struct tally){0};
+}
+
+static void what_cannot_be_loaded_says_why_and_is_taken_again(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t generations = 0;
+
+    leave_rows(f);
+    f->a.refuse_rows = 2;
+    open_a(f);
+    assert_int_equal(f->a.not_taken, 2);
+    assert_int_equal(f->a.not_taken_why.code, -ERR_INVALID);
+    assert_string_equal(f->a.not_taken_why.text, "this row is refused");
+    assert_int_equal(f->a.resets[LEDGER_RESET_FAILED], 2);
+    assert_int_equal(f->a.rows_loaded, 2 * LEDGER_PARTITIONS);
+    for (int p = 0; p < LEDGER_PARTITIONS; p++) {
+        generations += ledger_generation(f->a.ledger, p);
+    }
+    assert_int_equal(generations, 2);
+    send_round(f, 1);
+    check_all(f);
+}
+
+static bool is_first_loading(void *ctx)
+{
+    struct ledger_metrics metrics;
+
+    ledger_metrics(((struct fixture *)ctx)->a.ledger, &metrics);
+    return metrics.phases[0] == LEDGER_LOADING;
+}
+
+static bool has_lost_first(void *ctx)
+{
+    return ((struct fixture *)ctx)->a.resets[LEDGER_RESET_REVOKED] == 1;
+}
+
+/* A turn failed, and before its partition is read again it goes away and comes back: the rows that
+ * were asked for first are nothing to whoever has it now. */
+static void rows_of_a_take_over_that_went_by_are_dropped(void **state)
+{
+    struct fixture *f = *state;
+    struct tally_options with = options(f, "tally-1");
+
+    leave_rows(f);
+    with.session_timeout_ms = INT64_C(8) * SESSION_MS; /* the lock is waited for half as long */
+    with.limbo_ms = WAIT_MS;
+    assert_int_equal(tally_open(&f->a, f->loop, &with, NULL), 0);
+    until(f, is_a_live);
+    assert_int_equal(f->a.rows_loaded, 2 * LEDGER_PARTITIONS);
+    testkit_pg_run(&f->db, "BEGIN; LOCK TABLE tally IN ACCESS EXCLUSIVE MODE");
+    (void)snprintf(f->a.own_id, sizeof(f->a.own_id), "%s", station_id(0, 1).text);
+    f->a.refuse_turns = 1;
+    ledger_want_turn(f->a.ledger);
+    until(f, is_first_loading);
+    with.instance = "tally-2";
+    assert_int_equal(tally_open(&f->b, f->loop, &with, NULL), 0);
+    until(f, has_lost_first);
+    testkit_pg_run(&f->db, "COMMIT");
+    until(f, are_both_live);
+    assert_true(ledger_is_live(f->a.ledger, 0));
+    assert_int_equal(ledger_generation(f->a.ledger, 0), 2);
+    assert_int_equal(f->a.rows_loaded, 2 * LEDGER_PARTITIONS + 2);
+    assert_int_equal(f->a.not_taken, 0);
+    send_round(f, 1);
+    check_all(f);
 }
 
 /* ---- L9 ---- */
@@ -884,6 +964,8 @@ int main(void)
         SERVER_TEST(l8_a_turn_that_fails_while_its_partitions_come_back_loses_none),
         SERVER_TEST(l8_another_process_of_the_instance_is_somebody_else),
         SERVER_TEST(l8_s8_two_instances_share_and_state_outlives_a_revoke),
+        SERVER_TEST(what_cannot_be_loaded_says_why_and_is_taken_again),
+        SERVER_TEST(rows_of_a_take_over_that_went_by_are_dropped),
         SERVER_TEST(l9_a_turn_holds_at_most_500_events),
         SERVER_TEST(l3_rows_that_the_owner_before_deletes_are_not_waited_for),
         SERVER_TEST(a_turn_that_stages_nothing_is_committed_too),

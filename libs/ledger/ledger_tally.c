@@ -78,34 +78,41 @@ static int64_t count_now(struct tally *tally, const struct turn *turn, const cha
 
 /* ---- loading ---- */
 
-struct load {
-    struct tally *tally;
-    int partition;
-};
-
-static void on_loaded(const struct pg_rows *rows, const struct err *err, void *ctx)
-{
-    struct load *load = ctx;
-
-    for (size_t i = 0; rows != NULL && i < pg_rows_n(rows); i++) {
-        set_row(load->tally, pg_get_text(rows, i, 0), load->partition, pg_get_int(rows, i, 1));
-    }
-    load->tally->is_loaded[load->partition] = rows != NULL;
-    ledger_taken(load->tally->ledger, load->partition, rows != NULL ? 0 : err->code);
-    free(load);
-}
-
-static void on_take(struct ledger *ledger, int partition, void *ctx)
+static int load_row(int partition, const struct pg_rows *rows, size_t row, void *ctx,
+                    struct err *err)
 {
     struct tally *tally = ctx;
-    struct load *load = mem_new0(sizeof(*load));
-    struct pg_stmt *stmt = pg_stmt_new("SELECT id, n FROM tally WHERE partition = $1");
 
     assert(!tally->is_loaded[partition]);
+    if (tally->refuse_rows > 0) {
+        tally->refuse_rows--;
+        return err_set(err, ERR_INVALID, "this row is refused");
+    }
+    tally->rows_loaded++;
+    set_row(tally, pg_get_text(rows, row, 0), partition, pg_get_int(rows, row, 1));
+    return 0;
+}
+
+static const struct ledger_load loads[] = {
+    {"SELECT id, n FROM tally WHERE partition = $1 ORDER BY id", load_row},
+};
+
+static void on_not_taken(int partition, const struct err *why, void *ctx)
+{
+    struct tally *tally = ctx;
+
+    (void)partition;
+    tally->not_taken++;
+    tally->not_taken_why = *why;
+}
+
+static void on_taken(struct ledger *ledger, int partition, void *ctx)
+{
+    struct tally *tally = ctx;
+
+    assert(ledger_is_live(ledger, partition) && !tally->is_loaded[partition]);
     tally->takes[partition]++;
-    *load = (struct load){tally, partition};
-    pg_add_int(stmt, partition);
-    pg_query(ledger_pg(ledger), stmt, on_loaded, load);
+    tally->is_loaded[partition] = true;
 }
 
 static void on_return(struct ledger *ledger, int partition, void *ctx)
@@ -358,12 +365,15 @@ int tally_open(struct tally *tally, struct loop *loop, const struct tally_option
         .n_inputs = 3,
         .outputs = outputs,
         .n_outputs = 1,
+        .events = {.not_taken = on_not_taken, .fatal = on_fatal, .ctx = tally},
         .limbo_ms = options->limbo_ms,
         .relay_bytes_max = options->relay_bytes_max,
         .buffer_records_max = options->buffer_records_max,
     };
     struct ledger_handlers handlers = {
-        .on_take = on_take,
+        .loads = loads,
+        .n_loads = sizeof(loads) / sizeof(loads[0]),
+        .on_taken = on_taken,
         .on_return = on_return,
         .on_revoke = on_revoke,
         .on_reset = on_reset,
@@ -371,7 +381,6 @@ int tally_open(struct tally *tally, struct loop *loop, const struct tally_option
         .on_committed = on_committed,
         .on_failed = on_failed,
         .on_reply = on_reply,
-        .on_fatal = on_fatal,
         .ctx = tally,
     };
 

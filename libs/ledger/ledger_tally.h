@@ -33,6 +33,7 @@ struct tally {
     int events_per_command; /* 0: one */
     int refuse_turns;       /* so many turns stage a statement that cannot work */
     int touches;            /* so many turns touch partition 0 and stage nothing */
+    int refuse_rows;        /* so many rows cannot be loaded */
     bool asks;              /* reads the row within the transaction, not from memory */
     int64_t own_events;     /* to be said without a record; the turn takes them down */
     char own_id[UUID_TEXT_MAX];
@@ -46,6 +47,9 @@ struct tally {
     int committed;
     int failed;
     struct err why; /* of the last failed turn */
+    int rows_loaded;
+    int not_taken;
+    struct err not_taken_why; /* of the last */
     int takes[LEDGER_PARTITIONS];
     int returns[LEDGER_PARTITIONS];
     int revokes[LEDGER_PARTITIONS];

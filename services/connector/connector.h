@@ -27,7 +27,6 @@ struct account;
 struct cache;
 struct farewell;
 struct idle_question;
-struct loading;
 struct query;
 struct sigstore;
 struct svc_drain;
@@ -51,12 +50,10 @@ struct connector {
     struct ws_tls *tls;
     struct sigstore *signal;
 
-    struct map accounts;                     /* all in memory, by uuid */
-    uint64_t generations[LEDGER_PARTITIONS]; /* of what is in memory; changes at each load */
-    struct account *ready_first;             /* have something that waits for a turn */
+    struct map accounts;         /* all in memory, by uuid */
+    struct account *ready_first; /* have something that waits for a turn */
     struct account *ready_last;
     struct query *queries;                /* under way (query.h) */
-    struct loading *loadings;             /* partitions under way (load.c) */
     struct farewell *farewells;           /* devices to be unlinked (farewell.h) */
     unsigned n_parting;                   /* ... that have a connection for it */
     struct idle_question *idle_questions; /* under way (idle.c) */

@@ -1,8 +1,6 @@
 #include "connector/load.h"
 
-#include <stdlib.h>
 #include <string.h>
-#include <utlist.h>
 
 #include "base/err.h"
 #include "base/log.h"
@@ -14,67 +12,55 @@
 #include "connector/mailbox.h"
 #include "connector/opening.h"
 #include "connector/presence.h"
-#include "pg/pg.h"
+#include "ledger/ledger.h"
 
-struct loading {
-    struct loading *prev; /* of those under way (utlist) */
-    struct loading *next;
-    struct connector *connector;
-    int partition;
-    uint64_t generation; /* of the partition; another one: what comes is of the past */
-    size_t step;
-};
+/* ---- rows into memory ---- */
 
-typedef int load_row_fn(struct loading *loading, const struct pg_rows *rows, size_t row,
-                        struct err *err);
-
-static void drop(struct loading *loading)
-{
-    DL_DELETE(loading->connector->loadings, loading);
-    free(loading);
-}
-
-static struct account *row_account(const struct loading *loading, const struct pg_rows *rows,
+static struct account *row_account(const struct connector *connector, const struct pg_rows *rows,
                                    size_t row)
 {
     struct uuid uuid = pg_get_uuid(rows, row, 0);
 
-    return account_find(loading->connector, uuid.text);
+    return account_find(connector, uuid.text);
 }
 
-static int load_session(struct loading *loading, const struct pg_rows *rows, size_t row,
+static int load_session(int partition, const struct pg_rows *rows, size_t row, void *ctx,
                         struct err *err)
 {
+    struct connector *connector = ctx;
     struct uuid uuid = pg_get_uuid(rows, row, 0);
     const char *json = pg_get_text(rows, row, 1);
-    struct account *account = account_new(loading->connector, uuid.text, loading->partition);
+    struct account *account = account_new(connector, uuid.text, partition);
     int rc = session_from_json(json, strlen(json), &account->state, err);
 
-    account->epoch = ledger_epoch(loading->connector->ledger, loading->partition);
+    account->epoch = ledger_epoch(connector->ledger, partition);
     return rc < 0 ? err_wrap(err, rc, "session %s", uuid.text) : 0;
 }
 
-static int load_credentials(struct loading *loading, const struct pg_rows *rows, size_t row,
+static int load_credentials(int partition, const struct pg_rows *rows, size_t row, void *ctx,
                             struct err *err)
 {
-    struct account *account = row_account(loading, rows, row);
+    struct account *account = row_account(ctx, rows, row);
 
+    (void)partition;
     return account == NULL ? 0 : credentials_load(account, pg_get_bytes(rows, row, 1), err);
 }
 
-static int load_message(struct loading *loading, const struct pg_rows *rows, size_t row,
+static int load_message(int partition, const struct pg_rows *rows, size_t row, void *ctx,
                         struct err *err)
 {
-    struct account *account = row_account(loading, rows, row);
+    struct account *account = row_account(ctx, rows, row);
 
+    (void)partition;
     return account == NULL ? 0 : mailbox_load_message(account, rows, row, err);
 }
 
-static int load_retry(struct loading *loading, const struct pg_rows *rows, size_t row,
+static int load_retry(int partition, const struct pg_rows *rows, size_t row, void *ctx,
                       struct err *err)
 {
-    struct account *account = row_account(loading, rows, row);
+    struct account *account = row_account(ctx, rows, row);
 
+    (void)partition;
     (void)err;
     if (account != NULL) {
         mailbox_load_retry(account, rows, row);
@@ -82,18 +68,15 @@ static int load_retry(struct loading *loading, const struct pg_rows *rows, size_
     return 0;
 }
 
-static int load_farewell(struct loading *loading, const struct pg_rows *rows, size_t row,
+static int load_farewell(int partition, const struct pg_rows *rows, size_t row, void *ctx,
                          struct err *err)
 {
     (void)err;
-    farewell_load(loading->connector, loading->partition, rows, row);
+    farewell_load(ctx, partition, rows, row);
     return 0;
 }
 
-static const struct {
-    const char *text;
-    load_row_fn *fn;
-} steps[] = {
+static const struct ledger_load loads[] = {
     {"SELECT session_uuid, snapshot FROM session WHERE partition = $1", load_session},
     {"SELECT session_uuid, sealed FROM credentials WHERE partition = $1", load_credentials},
     {"SELECT session_uuid, " MAILBOX_COLUMNS
@@ -106,7 +89,7 @@ static const struct {
      load_farewell},
 };
 
-static void next_step(struct loading *loading);
+/* ---- a partition comes ---- */
 
 /* What the state that was loaded asks for. */
 static void begin(struct account *account)
@@ -129,78 +112,23 @@ static void begin(struct account *account)
     }
 }
 
-static void loaded(struct loading *loading)
+static void on_taken(struct ledger *ledger, int partition, void *ctx)
 {
-    struct connector *connector = loading->connector;
+    struct connector *connector = ctx;
     struct account *account;
     struct map_entry *next;
     unsigned n = 0;
 
-    ledger_taken(connector->ledger, loading->partition, 0);
+    (void)ledger;
     for (struct map_entry *at = map_first(&connector->accounts); at != NULL; at = next) {
         next = map_next(at);
         account = map_value(at);
-        if (account->partition == loading->partition) {
+        if (account->partition == partition) {
             n++;
             begin(account);
         }
     }
-    log_info("partition taken", LOG_INT("partition", loading->partition), LOG_INT("sessions", n));
-    drop(loading);
-}
-
-static void on_rows(const struct pg_rows *rows, const struct err *why, void *ctx)
-{
-    struct loading *loading = ctx;
-    struct connector *connector = loading->connector;
-    struct err err = {0};
-    int rc = rows == NULL ? why->code : 0;
-
-    if (loading->generation != connector->generations[loading->partition]) {
-        drop(loading);
-        return;
-    }
-    if (rows == NULL) {
-        err = *why;
-    }
-    for (size_t i = 0; rc == 0 && i < pg_rows_n(rows); i++) {
-        rc = steps[loading->step].fn(loading, rows, i, &err);
-    }
-    if (rc < 0) {
-        log_error("partition cannot be loaded", LOG_INT("partition", loading->partition),
-                  LOG_STR("why", err.text));
-        ledger_taken(connector->ledger, loading->partition, rc);
-        drop(loading);
-        return;
-    }
-    loading->step++;
-    next_step(loading);
-}
-
-static void next_step(struct loading *loading)
-{
-    struct pg_stmt *stmt;
-
-    if (loading->step == sizeof(steps) / sizeof(steps[0])) {
-        loaded(loading);
-        return;
-    }
-    stmt = pg_stmt_new(steps[loading->step].text);
-    pg_add_int(stmt, loading->partition);
-    pg_query(ledger_pg(loading->connector->ledger), stmt, on_rows, loading);
-}
-
-void load_partition(struct ledger *ledger, int partition, void *ctx)
-{
-    struct connector *connector = ctx;
-    struct loading *loading = mem_new0(sizeof(*loading));
-
-    (void)ledger;
-    *loading = (struct loading){.connector = connector,
-                                .partition = partition,
-                                .generation = ++connector->generations[partition]};
-    DL_APPEND(connector->loadings, loading);
-    next_step(loading);
+    log_info("partition taken", LOG_INT("partition", partition), LOG_INT("sessions", n));
 }
 
 /* Nobody had it meanwhile: sockets go on where they stood, and what waited goes out. */
@@ -216,7 +144,7 @@ static void come_back(struct account *account)
     account_ready(account);
 }
 
-void load_return(struct ledger *ledger, int partition, void *ctx)
+static void on_return(struct ledger *ledger, int partition, void *ctx)
 {
     struct connector *connector = ctx;
     struct account *account;
@@ -232,7 +160,9 @@ void load_return(struct ledger *ledger, int partition, void *ctx)
     }
 }
 
-void load_revoke(struct ledger *ledger, int partition, void *ctx)
+/* ---- and goes ---- */
+
+static void on_revoke(struct ledger *ledger, int partition, void *ctx)
 {
     struct connector *connector = ctx;
     struct account *account;
@@ -249,14 +179,13 @@ void load_revoke(struct ledger *ledger, int partition, void *ctx)
     farewell_pause(connector, partition);
 }
 
-void load_reset(struct ledger *ledger, int partition, enum ledger_reset why, void *ctx)
+static void on_reset(struct ledger *ledger, int partition, enum ledger_reset why, void *ctx)
 {
     struct connector *connector = ctx;
     struct account *account;
     struct map_entry *next;
 
     (void)ledger;
-    connector->generations[partition]++;
     log_info("partition left", LOG_INT("partition", partition), LOG_INT("why", why));
     for (struct map_entry *at = map_first(&connector->accounts); at != NULL; at = next) {
         next = map_next(at);
@@ -268,14 +197,12 @@ void load_reset(struct ledger *ledger, int partition, enum ledger_reset why, voi
     farewell_drop(connector, partition);
 }
 
-void load_drop_all(struct connector *connector)
+void load_handlers(struct ledger_handlers *handlers)
 {
-    struct loading *loading = NULL;
-    struct loading *next = NULL;
-
-    DL_FOREACH_SAFE(connector->loadings, loading, next)
-    {
-        free(loading);
-    }
-    connector->loadings = NULL;
+    handlers->loads = loads;
+    handlers->n_loads = sizeof(loads) / sizeof(loads[0]);
+    handlers->on_taken = on_taken;
+    handlers->on_return = on_return;
+    handlers->on_revoke = on_revoke;
+    handlers->on_reset = on_reset;
 }

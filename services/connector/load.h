@@ -3,16 +3,9 @@
 #ifndef CONNECTOR_LOAD_H
 #define CONNECTOR_LOAD_H
 
-#include "ledger/ledger.h"
+struct ledger_handlers;
 
-struct connector;
-
-/* The partition callbacks of struct ledger_handlers; @ctx is the struct connector. */
-void load_partition(struct ledger *ledger, int partition, void *ctx);
-void load_return(struct ledger *ledger, int partition, void *ctx);
-void load_revoke(struct ledger *ledger, int partition, void *ctx);
-void load_reset(struct ledger *ledger, int partition, enum ledger_reset why, void *ctx);
-
-void load_drop_all(struct connector *connector); /* at the end: what is under way */
+/* Set what the ledger calls about partitions; handlers.ctx is the struct connector. */
+void load_handlers(struct ledger_handlers *handlers);
 
 #endif

@@ -12,7 +12,6 @@
 #include "connector/connector.h"
 #include "connector/farewell.h"
 #include "connector/idle.h"
-#include "connector/load.h"
 #include "connector/mailbox.h"
 #include "connector/metrics.h"
 #include "connector/presence.h"
@@ -81,6 +80,21 @@ static int open_cache(struct connector *connector, struct err *err)
     return cache_new(connector->loop, &options, &connector->cache, err);
 }
 
+static void on_not_taken(int partition, const struct err *why, void *ctx)
+{
+    (void)ctx;
+    log_error("partition cannot be loaded", LOG_INT("partition", partition),
+              LOG_STR("why", why->text));
+}
+
+static void on_fatal(const struct err *err, void *ctx)
+{
+    struct connector *connector = ctx;
+
+    connector->exit_status = svc_die("connector", err);
+    loop_stop(connector->loop);
+}
+
 static int open_ledger(struct connector *connector, struct err *err)
 {
     static const struct ledger_input inputs[] = {{TOPIC_SESSION_CMD, true},
@@ -98,6 +112,7 @@ static int open_ledger(struct connector *connector, struct err *err)
         .n_inputs = sizeof(inputs) / sizeof(inputs[0]),
         .outputs = outputs,
         .n_outputs = sizeof(outputs) / sizeof(outputs[0]),
+        .events = {.not_taken = on_not_taken, .fatal = on_fatal, .ctx = connector},
     };
     struct ledger_handlers handlers;
     struct buf conninfo = {0};
@@ -199,7 +214,6 @@ static void close_all(struct connector *connector)
     loop_timer_stop(&connector->prune);
     ledger_close(&connector->ledger);
     query_drop_all(connector);
-    load_drop_all(connector);
     for (struct map_entry *at = map_first(&connector->accounts); at != NULL; at = next) {
         next = map_next(at);
         account = map_value(at);

@@ -32,7 +32,8 @@ static void on_rows(const struct pg_rows *rows, const struct err *why, void *ctx
     const struct connector *connector = query->connector;
     struct account *account = account_find(connector, query->uuid);
 
-    if (account != NULL && connector->generations[query->partition] == query->generation) {
+    if (account != NULL &&
+        ledger_generation(connector->ledger, query->partition) == query->generation) {
         query->fn(account, rows, why, query->data);
     }
     drop(query);
@@ -46,7 +47,7 @@ void query_run(struct account *account, struct pg_stmt *stmt, query_fn *fn, cons
 
     query->connector = connector;
     query->partition = account->partition;
-    query->generation = connector->generations[account->partition];
+    query->generation = ledger_generation(connector->ledger, account->partition);
     query->fn = fn;
     memcpy(query->uuid, account->state.uuid, UUID_TEXT_MAX);
     memcpy(query->data, data, n);

@@ -21,7 +21,6 @@
 #include "connector/peers.h"
 #include "connector/presence.h"
 #include "connector/records.h"
-#include "svc/svc_exit.h"
 
 const struct session *turn_state(const struct account *account)
 {
@@ -297,26 +296,14 @@ static void on_reply(const char *reply_to, const char *command_id, const char *v
     presence_reply(ctx, reply_to, command_id, verdict);
 }
 
-static void on_fatal(const struct err *err, void *ctx)
-{
-    struct connector *connector = ctx;
-
-    connector->exit_status = svc_die("connector", err);
-    loop_stop(connector->loop);
-}
-
 void turn_handlers(struct connector *connector, struct ledger_handlers *out)
 {
     *out = (struct ledger_handlers){
-        .on_take = load_partition,
-        .on_return = load_return,
-        .on_revoke = load_revoke,
-        .on_reset = load_reset,
         .on_turn = on_turn,
         .on_committed = on_committed,
         .on_failed = on_failed,
         .on_reply = on_reply,
-        .on_fatal = on_fatal,
         .ctx = connector,
     };
+    load_handlers(out);
 }

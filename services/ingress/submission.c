@@ -246,40 +246,27 @@ static void on_failed(struct ledger_tx *tx, const struct err *err, void *ctx)
 
 /* ---- partitions ---- */
 
-struct loading {
-    struct submissions *submissions;
-    int partition;
-    int64_t epoch;
-};
-
-static void on_rows(const struct pg_rows *rows, const struct err *err, void *ctx)
+static int load_item(int partition, const struct pg_rows *rows, size_t row, void *ctx,
+                     struct err *err)
 {
-    struct loading *loading = ctx;
-    struct submissions *submissions = loading->submissions;
-    int partition = loading->partition;
+    struct item *item = add(ctx, partition, pg_get_int(rows, row, 0), pg_get_bytes(rows, row, 2));
 
-    free(loading);
-    for (size_t i = 0; rows != NULL && i < pg_rows_n(rows); i++) {
-        struct item *item =
-            add(submissions, partition, pg_get_int(rows, i, 0), pg_get_bytes(rows, i, 2));
-
-        (void)snprintf(item->key_sha256, sizeof(item->key_sha256), "%s", pg_get_text(rows, i, 1));
-    }
-    ledger_taken(submissions->ledger, partition, rows != NULL ? 0 : err->code);
-    run_more(submissions);
+    (void)err;
+    (void)snprintf(item->key_sha256, sizeof(item->key_sha256), "%s", pg_get_text(rows, row, 1));
+    return 0;
 }
 
-static void on_take(struct ledger *ledger, int partition, void *ctx)
-{
-    struct loading *loading = mem_new0(sizeof(*loading));
-    struct pg_stmt *stmt = pg_stmt_new("SELECT log_offset, coalesce(key_sha256, ''), record "
-                                       "FROM submission WHERE partition = $1::int8 "
-                                       "ORDER BY log_offset");
+static const struct ledger_load loads[] = {
+    {"SELECT log_offset, coalesce(key_sha256, ''), record FROM submission "
+     "WHERE partition = $1::int8 ORDER BY log_offset",
+     load_item},
+};
 
-    loading->submissions = ctx;
-    loading->partition = partition;
-    pg_add_int(stmt, partition);
-    pg_query(ledger_pg(ledger), stmt, on_rows, loading);
+static void on_taken(struct ledger *ledger, int partition, void *ctx)
+{
+    (void)ledger;
+    (void)partition;
+    run_more(ctx);
 }
 
 static void on_return(struct ledger *ledger, int partition, void *ctx)
@@ -314,6 +301,13 @@ static void on_reset(struct ledger *ledger, int partition, enum ledger_reset why
     }
 }
 
+static void on_not_taken(int partition, const struct err *why, void *ctx)
+{
+    (void)ctx;
+    log_error("partition cannot be loaded", LOG_INT("partition", partition),
+              LOG_STR("why", why->text));
+}
+
 static void on_fatal(const struct err *err, void *ctx)
 {
     struct submissions *submissions = ctx;
@@ -330,14 +324,15 @@ int submissions_new(struct ingress *ingress, struct submissions **out, struct er
     static const enum topic outputs[] = {TOPIC_BLAST_REJECTIONS};
     const struct svc_common *common = &ingress->config->common;
     struct submissions *submissions = mem_new0(sizeof(*submissions));
-    struct ledger_handlers handlers = {.on_take = on_take,
+    struct ledger_handlers handlers = {.loads = loads,
+                                       .n_loads = sizeof(loads) / sizeof(loads[0]),
+                                       .on_taken = on_taken,
                                        .on_return = on_return,
                                        .on_revoke = on_revoke,
                                        .on_reset = on_reset,
                                        .on_turn = on_turn,
                                        .on_committed = on_committed,
                                        .on_failed = on_failed,
-                                       .on_fatal = on_fatal,
                                        .ctx = submissions};
     struct ledger_config config = {.service = "ingress",
                                    .group = "ingress",
@@ -348,7 +343,8 @@ int submissions_new(struct ingress *ingress, struct submissions **out, struct er
                                    .inputs = inputs,
                                    .n_inputs = 1,
                                    .outputs = outputs,
-                                   .n_outputs = 1};
+                                   .n_outputs = 1,
+                                   .events = {on_not_taken, on_fatal, submissions}};
     struct buf conninfo = {0};
     int rc;
 

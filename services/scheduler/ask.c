@@ -26,7 +26,7 @@ static void on_rows(const struct pg_rows *rows, const struct err *err, void *ctx
     struct scheduler *scheduler = ask->scheduler;
     struct run *run = NULL;
 
-    if (ask->generation == scheduler->generations[ask->partition]) {
+    if (ask->generation == ledger_generation(scheduler->ledger, ask->partition)) {
         run = run_find(scheduler, ask->uuid);
     }
     DL_DELETE(scheduler->asks, ask);
@@ -61,7 +61,7 @@ void ask_run(struct run *run, struct pg_stmt *stmt, int32_t number, ask_cb *fn)
 
     *ask = (struct ask){.scheduler = scheduler,
                         .partition = run->partition,
-                        .generation = scheduler->generations[run->partition],
+                        .generation = ledger_generation(scheduler->ledger, run->partition),
                         .number = number,
                         .fn = fn,
                         .stmt = stmt};

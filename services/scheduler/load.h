@@ -2,14 +2,12 @@
 #ifndef SCHEDULER_LOAD_H
 #define SCHEDULER_LOAD_H
 
-#include "ledger/ledger.h"
+struct ledger_handlers;
+struct scheduler;
 
-/* Handlers of the ledger; ctx is the scheduler. */
-void load_partition(struct ledger *ledger, int partition, void *ctx);
-void load_return(struct ledger *ledger, int partition, void *ctx);
-void load_revoke(struct ledger *ledger, int partition, void *ctx);
-void load_reset(struct ledger *ledger, int partition, enum ledger_reset why, void *ctx);
+/* Set what the ledger calls about partitions; handlers.ctx is the struct scheduler. */
+void load_handlers(struct ledger_handlers *handlers);
 
-void load_forget(void *ctx); /* everything, when the service ends */
+void load_forget(struct scheduler *scheduler); /* everything, when the service ends */
 
 #endif

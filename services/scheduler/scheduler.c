@@ -13,6 +13,7 @@
 #include "scheduler/timezone.h"
 #include "scheduler/turn.h"
 #include "svc/svc_drain.h"
+#include "svc/svc_exit.h"
 #include "svc/svc_health.h"
 
 enum { REFRESH_MS = 1000 };
@@ -42,6 +43,21 @@ static int open_cache(struct scheduler *scheduler, struct err *err)
     return cache_new(scheduler->loop, &options, &scheduler->cache, err);
 }
 
+static void on_not_taken(int partition, const struct err *why, void *ctx)
+{
+    (void)ctx;
+    log_error("partition cannot be loaded", LOG_INT("partition", partition),
+              LOG_STR("why", why->text));
+}
+
+static void on_fatal(const struct err *err, void *ctx)
+{
+    struct scheduler *scheduler = ctx;
+
+    scheduler->exit_status = svc_die("scheduler", err);
+    loop_stop(scheduler->loop);
+}
+
 static int open_ledger(struct scheduler *scheduler, struct err *err)
 {
     static const struct ledger_input inputs[] = {{TOPIC_BLAST_CMD, true},
@@ -61,6 +77,7 @@ static int open_ledger(struct scheduler *scheduler, struct err *err)
         .n_inputs = sizeof(inputs) / sizeof(inputs[0]),
         .outputs = outputs,
         .n_outputs = sizeof(outputs) / sizeof(outputs[0]),
+        .events = {.not_taken = on_not_taken, .fatal = on_fatal, .ctx = scheduler},
     };
     struct ledger_handlers handlers;
     struct buf conninfo = {0};

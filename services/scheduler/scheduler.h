@@ -26,7 +26,6 @@
 struct account;
 struct ask;
 struct cache;
-struct loading;
 struct metric;
 struct run;
 struct svc_drain;
@@ -74,9 +73,8 @@ struct scheduler {
     struct svc_drain *drain;
     struct scheduler_metrics metrics;
 
-    struct map runs;                         /* struct run by uuid: all in memory */
-    struct map accounts;                     /* struct account by uuid: sessions heard of */
-    uint64_t generations[LEDGER_PARTITIONS]; /* of what is in memory; changes at each load */
+    struct map runs;     /* struct run by uuid: all in memory */
+    struct map accounts; /* struct account by uuid: sessions heard of */
     struct run_list ready_runs;
     struct account_list ready_accounts;
     struct run_list to_see;  /* whose account changed: before anything else is taken up */
@@ -84,7 +82,6 @@ struct scheduler {
     struct run_list idle;    /* nothing waits for them: oldest first */
     struct ask *asks;        /* queries on their way */
     bool is_asking;          /* some have not been sent yet */
-    struct loading *loadings;
     size_t n_flights;
 
     struct loop_timer refresh;

@@ -16,7 +16,6 @@
 #include "scheduler/reply.h"
 #include "scheduler/run.h"
 #include "scheduler/scheduler.h"
-#include "svc/svc_exit.h"
 
 static void go_on(struct turn *turn);
 
@@ -282,26 +281,14 @@ static void on_reply(const char *reply_to, const char *command_id, const char *v
     reply_send(ctx, reply_to, command_id, verdict);
 }
 
-static void on_fatal(const struct err *err, void *ctx)
-{
-    struct scheduler *scheduler = ctx;
-
-    scheduler->exit_status = svc_die("scheduler", err);
-    loop_stop(scheduler->loop);
-}
-
 void turn_handlers(struct scheduler *scheduler, struct ledger_handlers *out)
 {
     *out = (struct ledger_handlers){
-        .on_take = load_partition,
-        .on_return = load_return,
-        .on_revoke = load_revoke,
-        .on_reset = load_reset,
         .on_turn = on_turn,
         .on_committed = on_committed,
         .on_failed = on_failed,
         .on_reply = on_reply,
-        .on_fatal = on_fatal,
         .ctx = scheduler,
     };
+    load_handlers(out);
 }

@@ -99,12 +99,6 @@ static void on_failed(struct ledger_tx *tx, const struct err *err, void *ctx)
     log_warn("transaction failed, its records come again", LOG_STR("why", err->text));
 }
 
-static void on_take(struct ledger *ledger, int partition, void *ctx)
-{
-    (void)ctx;
-    ledger_taken(ledger, partition, 0); /* the tables are all the state there is */
-}
-
 static void on_return(struct ledger *ledger, int partition, void *ctx)
 {
     (void)ledger;
@@ -146,16 +140,15 @@ int tracker_open_ledger(struct tracker *tracker, const char *group, const char *
         .pg = pg_config_for(common->kafka_session_timeout_ms),
         .inputs = inputs,
         .n_inputs = sizeof(inputs) / sizeof(inputs[0]),
+        .events = {.fatal = on_fatal, .ctx = tracker},
         .is_silent = tracker->cache == NULL,
     };
-    struct ledger_handlers handlers = {.on_take = on_take,
-                                       .on_return = on_return,
+    struct ledger_handlers handlers = {.on_return = on_return,
                                        .on_revoke = on_return, /* nothing but the turn writes */
                                        .on_reset = on_reset,
                                        .on_turn = on_turn,
                                        .on_committed = on_committed,
                                        .on_failed = on_failed,
-                                       .on_fatal = on_fatal,
                                        .ctx = tracker};
     struct buf conninfo = {0};
     int rc;

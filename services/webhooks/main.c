@@ -30,6 +30,21 @@ static int open_poster(struct webhooks *webhooks, struct err *err)
     return poster_new(webhooks->loop, &options, &webhooks->poster, err);
 }
 
+static void on_not_taken(int partition, const struct err *why, void *ctx)
+{
+    (void)ctx;
+    log_error("partition cannot be loaded", LOG_INT("partition", partition),
+              LOG_STR("why", why->text));
+}
+
+static void on_fatal(const struct err *err, void *ctx)
+{
+    struct webhooks *webhooks = ctx;
+
+    webhooks->exit_status = svc_die("webhooks", err);
+    loop_stop(webhooks->loop);
+}
+
 static int open_ledger(struct webhooks *webhooks, struct err *err)
 {
     static const struct ledger_input inputs[] = {{TOPIC_SESSION_EVENTS, false},
@@ -47,6 +62,7 @@ static int open_ledger(struct webhooks *webhooks, struct err *err)
         .n_inputs = sizeof(inputs) / sizeof(inputs[0]),
         .outputs = outputs,
         .n_outputs = sizeof(outputs) / sizeof(outputs[0]),
+        .events = {.not_taken = on_not_taken, .fatal = on_fatal, .ctx = webhooks},
     };
     struct ledger_handlers handlers;
     struct buf conninfo = {0};

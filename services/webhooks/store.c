@@ -15,21 +15,15 @@
     "delivery_id, number, source_event_id, event, body, state, attempts, sequence, next_at, " \
     "happened_at"
 
-struct loading {
-    struct webhooks *webhooks;
-    int partition;
-    uint64_t generation; /* of the partition; another one: what comes is of the past */
-    size_t step;
-    struct uuid session; /* of store_read_on */
-};
-
 /* ---- rows into memory ---- */
 
-static void load_endpoint(struct loading *loading, const struct pg_rows *rows, size_t row)
+static int load_endpoint(int partition, const struct pg_rows *rows, size_t row, void *ctx,
+                         struct err *err)
 {
     struct uuid uuid = pg_get_uuid(rows, row, 0);
-    struct endpoint *endpoint = endpoint_get(loading->webhooks, uuid.text, loading->partition);
+    struct endpoint *endpoint = endpoint_get(ctx, uuid.text, partition);
 
+    (void)err;
     endpoint->is_known = pg_get_bool(rows, row, 1);
     endpoint->is_deleted = pg_get_bool(rows, row, 2);
     endpoint_set_text(&endpoint->session_key, pg_get_text(rows, row, 3));
@@ -38,18 +32,22 @@ static void load_endpoint(struct loading *loading, const struct pg_rows *rows, s
     endpoint_set_secret(endpoint, pg_get_bytes(rows, row, 6));
     endpoint->subscribe = (uint32_t)pg_get_int(rows, row, 7);
     endpoint_set_text(&endpoint->jid, pg_get_text(rows, row, 8));
+    return 0;
 }
 
-static void load_count(struct loading *loading, const struct pg_rows *rows, size_t row)
+static int load_count(int partition, const struct pg_rows *rows, size_t row, void *ctx,
+                      struct err *err)
 {
     struct uuid uuid = pg_get_uuid(rows, row, 0);
-    struct endpoint *endpoint = endpoint_get(loading->webhooks, uuid.text, loading->partition);
+    struct endpoint *endpoint = endpoint_get(ctx, uuid.text, partition);
 
+    (void)err;
     endpoint->waiting = (size_t)pg_get_int(rows, row, 1);
     endpoint->next_number = pg_get_int(rows, row, 2) + 1;
     if (endpoint->is_known && endpoint->url[0] == '\0') {
         endpoint->cancel_below = endpoint->next_number;
     }
+    return 0;
 }
 
 /* Columns from @column on are ENTRY_COLUMNS. */
@@ -73,19 +71,17 @@ static void add_entry(struct endpoint *endpoint, const struct pg_rows *rows, siz
     endpoint_append(endpoint, entry);
 }
 
-static void load_entry(struct loading *loading, const struct pg_rows *rows, size_t row)
+static int load_entry(int partition, const struct pg_rows *rows, size_t row, void *ctx,
+                      struct err *err)
 {
     struct uuid uuid = pg_get_uuid(rows, row, 0);
 
-    add_entry(endpoint_get(loading->webhooks, uuid.text, loading->partition), rows, row, 1);
+    (void)err;
+    add_entry(endpoint_get(ctx, uuid.text, partition), rows, row, 1);
+    return 0;
 }
 
-/* ---- take-over ---- */
-
-static const struct {
-    const char *text;
-    void (*fn)(struct loading *loading, const struct pg_rows *rows, size_t row);
-} steps[] = {
+const struct ledger_load store_loads[STORE_LOADS] = {
     {"SELECT session_uuid, is_known, is_deleted, session_key, user_id, url, secret, subscribe, jid "
      "FROM endpoint WHERE partition = $1",
      load_endpoint},
@@ -100,72 +96,23 @@ static const struct {
 
 _Static_assert(WEBHOOKS_LINE_MAX == 16, "as the limits of the statements here say");
 
-static void ask_next(struct loading *loading);
-
-static void on_loaded(const struct pg_rows *rows, const struct err *err, void *ctx)
-{
-    struct loading *loading = ctx;
-    struct webhooks *webhooks = loading->webhooks;
-
-    if (loading->generation != webhooks->generations[loading->partition]) {
-        free(loading);
-        return;
-    }
-    if (rows == NULL) {
-        log_warn("endpoints cannot be read", LOG_INT("partition", loading->partition),
-                 LOG_STR("why", err->text));
-        ledger_taken(webhooks->ledger, loading->partition, err->code);
-        free(loading);
-        return;
-    }
-    for (size_t row = 0; row < pg_rows_n(rows); row++) {
-        steps[loading->step].fn(loading, rows, row);
-    }
-    loading->step++;
-    ask_next(loading);
-}
-
-static void ask_next(struct loading *loading)
-{
-    struct webhooks *webhooks = loading->webhooks;
-    struct pg_stmt *stmt;
-
-    if (loading->step < sizeof(steps) / sizeof(steps[0])) {
-        stmt = pg_stmt_new(steps[loading->step].text);
-        pg_add_int(stmt, loading->partition);
-        pg_query(ledger_pg(webhooks->ledger), stmt, on_loaded, loading);
-        return;
-    }
-    ledger_taken(webhooks->ledger, loading->partition, 0);
-    log_info("partition taken", LOG_INT("partition", loading->partition));
-    pump_partition(webhooks, loading->partition);
-    free(loading);
-}
-
-static struct loading *loading_new(struct webhooks *webhooks, int partition)
-{
-    struct loading *loading = mem_new0(sizeof(*loading));
-
-    loading->webhooks = webhooks;
-    loading->partition = partition;
-    loading->generation = webhooks->generations[partition];
-    return loading;
-}
-
-void store_load(struct webhooks *webhooks, int partition)
-{
-    ask_next(loading_new(webhooks, partition));
-}
-
 /* ---- more of a line ---- */
+
+struct reading {
+    struct webhooks *webhooks;
+    struct uuid session;
+    int partition;
+    uint64_t generation; /* of the partition; another one: what comes is of the past */
+};
 
 static void on_more(const struct pg_rows *rows, const struct err *err, void *ctx)
 {
-    struct loading *loading = ctx;
-    struct endpoint *endpoint = endpoint_find(loading->webhooks, loading->session.text);
+    struct reading *reading = ctx;
+    struct webhooks *webhooks = reading->webhooks;
+    struct endpoint *endpoint = endpoint_find(webhooks, reading->session.text);
 
     if (endpoint != NULL &&
-        loading->generation == loading->webhooks->generations[loading->partition]) {
+        reading->generation == ledger_generation(webhooks->ledger, reading->partition)) {
         endpoint->is_reading = false;
         if (rows == NULL) { /* the next look at the line asks again */
             log_warn("deliveries cannot be read", LOG_STR("session", endpoint->uuid.text),
@@ -178,21 +125,26 @@ static void on_more(const struct pg_rows *rows, const struct err *err, void *ctx
             pump_one(endpoint);
         }
     }
-    free(loading);
+    free(reading);
 }
 
 void store_read_on(struct endpoint *endpoint)
 {
-    struct loading *loading = loading_new(endpoint->webhooks, endpoint->partition);
+    struct webhooks *webhooks = endpoint->webhooks;
+    struct reading *reading = mem_new0(sizeof(*reading));
     struct pg_stmt *stmt = pg_stmt_new("SELECT " ENTRY_COLUMNS
                                        " FROM delivery WHERE session_uuid = $1 AND number > $2 AND "
                                        "state <> 'DEAD' ORDER BY number LIMIT 16");
 
+    *reading =
+        (struct reading){.webhooks = webhooks,
+                         .session = endpoint->uuid,
+                         .partition = endpoint->partition,
+                         .generation = ledger_generation(webhooks->ledger, endpoint->partition)};
     pg_add_uuid(stmt, endpoint->uuid.text);
     pg_add_int(stmt, endpoint->last == NULL ? 0 : endpoint->last->number);
-    loading->session = endpoint->uuid;
     endpoint->is_reading = true;
-    pg_query(ledger_pg(endpoint->webhooks->ledger), stmt, on_more, loading);
+    pg_query(ledger_pg(webhooks->ledger), stmt, on_more, reading);
 }
 
 /* ---- staging ---- */

@@ -4,14 +4,16 @@
 
 #include <stdint.h>
 
+#include "ledger/ledger.h"
+
 struct endpoint;
 struct entry;
-struct ledger_tx;
 struct message_event;
 struct webhooks;
 
-/* Load the endpoints of @partition and the heads of their lines, then say ledger_taken. */
-void store_load(struct webhooks *webhooks, int partition);
+/* The endpoints of a partition and the heads of their lines; ctx is the struct webhooks. */
+enum { STORE_LOADS = 3 };
+extern const struct ledger_load store_loads[STORE_LOADS];
 
 /* Read more of the line of @endpoint; pump_one follows. */
 void store_read_on(struct endpoint *endpoint);

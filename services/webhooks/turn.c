@@ -2,7 +2,6 @@
 
 #include "base/err.h"
 #include "base/log.h"
-#include "svc/svc_exit.h"
 #include "webhooks/delivery.h"
 #include "webhooks/early.h"
 #include "webhooks/endpoint.h"
@@ -11,10 +10,11 @@
 #include "webhooks/store.h"
 #include "webhooks/webhooks.h"
 
-static void on_take(struct ledger *ledger, int partition, void *ctx)
+static void on_taken(struct ledger *ledger, int partition, void *ctx)
 {
     (void)ledger;
-    store_load(ctx, partition);
+    log_info("partition taken", LOG_INT("partition", partition));
+    pump_partition(ctx, partition);
 }
 
 static void on_return(struct ledger *ledger, int partition, void *ctx)
@@ -35,7 +35,6 @@ static void on_reset(struct ledger *ledger, int partition, enum ledger_reset why
 
     (void)ledger;
     (void)why;
-    webhooks->generations[partition]++;
     webhooks->told_until_us[partition] = 0;
     endpoint_drop(webhooks, partition);
 }
@@ -111,25 +110,18 @@ static void on_failed(struct ledger_tx *tx, const struct err *err, void *ctx)
     }
 }
 
-static void on_fatal(const struct err *err, void *ctx)
-{
-    struct webhooks *webhooks = ctx;
-
-    webhooks->exit_status = svc_die("webhooks", err);
-    loop_stop(webhooks->loop);
-}
-
 void turn_handlers(struct webhooks *webhooks, struct ledger_handlers *out)
 {
     *out = (struct ledger_handlers){
-        .on_take = on_take,
+        .loads = store_loads,
+        .n_loads = STORE_LOADS,
+        .on_taken = on_taken,
         .on_return = on_return,
         .on_revoke = on_revoke,
         .on_reset = on_reset,
         .on_turn = on_turn,
         .on_committed = on_committed,
         .on_failed = on_failed,
-        .on_fatal = on_fatal,
         .ctx = webhooks,
     };
 }

@@ -46,7 +46,6 @@ struct webhooks {
     struct svc_health *health;
     struct svc_drain *drain;
     struct map endpoints;                     /* by session uuid */
-    uint64_t generations[LEDGER_PARTITIONS];  /* of what is in memory; changes at each reset */
     int64_t told_until_us[LEDGER_PARTITIONS]; /* newest session event handled; 0: none yet */
     bool is_lag_known;                        /* looked at since the turn or tick began */
     bool is_caught_up;        /* then: no session event of before waits to be read */

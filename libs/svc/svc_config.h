@@ -11,9 +11,7 @@
  * NULL);
  *
  *     struct config config = {0};
- *     int rc = svc_config_load(&table, argc, argv, &config, &err);
- *     if (rc != 0) { return rc > 0 ? SVC_EXIT_OK : svc_die("ingress", &err); }
- *     rc = svc_start(&table, &config.common, &err);
+ *     return svc_main(&table, argc, argv, &config.common, run, &config); // svc_main.h
  *
  * The same table makes --help, --check-config and --print-config (secrets masked). A secret that is
  * not set is also taken from the file that NAME_FILE names. */

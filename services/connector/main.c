@@ -23,6 +23,7 @@
 #include "svc/svc_drain.h"
 #include "svc/svc_exit.h"
 #include "svc/svc_health.h"
+#include "svc/svc_main.h"
 #include "ws/ws_tls.h"
 
 static int read_keys(struct connector *connector, struct err *err)
@@ -232,10 +233,14 @@ static void close_all(struct connector *connector)
     crypto_keyring_wipe(&connector->keyring);
 }
 
-static int run(struct connector *connector, struct err *err)
+static int run(void *ctx, struct err *err)
 {
-    int rc = read_keys(connector, err);
+    struct connector *connector = ctx;
+    int rc = crypto_start(err);
 
+    if (rc == 0) {
+        rc = read_keys(connector, err);
+    }
     if (rc == 0) {
         rc = open_all(connector, err);
     }
@@ -251,27 +256,12 @@ static int run(struct connector *connector, struct err *err)
         loop_run(connector->loop);
     }
     close_all(connector);
-    return rc;
+    return rc < 0 ? rc : connector->exit_status;
 }
 
 int main(int argc, char **argv)
 {
     struct connector connector = {0};
-    struct err err = {0};
-    int rc = svc_config_load(&connector_config_table, argc, argv, &connector.config, &err);
 
-    if (rc > 0) {
-        return SVC_EXIT_OK;
-    }
-    if (rc == 0) {
-        rc = svc_start(&connector_config_table, &connector.config.common, &err);
-    }
-    if (rc == 0) {
-        rc = crypto_start(&err);
-    }
-    if (rc == 0) {
-        rc = run(&connector, &err);
-    }
-    svc_config_done(&connector_config_table, &connector.config);
-    return rc < 0 ? svc_die("connector", &err) : connector.exit_status;
+    return svc_main(&connector_config_table, argc, argv, &connector.config.common, run, &connector);
 }

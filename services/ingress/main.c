@@ -24,8 +24,8 @@
 #include "loop/loop_queue.h"
 #include "pg/pg_pool.h"
 #include "svc/svc_drain.h"
-#include "svc/svc_exit.h"
 #include "svc/svc_health.h"
+#include "svc/svc_main.h"
 
 enum { CHECK_MS = 5000, STOP_MARGIN_MS = 1000 };
 
@@ -321,31 +321,29 @@ static void on_drain(void *ctx)
     }
 }
 
+static int run(void *ctx, struct err *err)
+{
+    struct app *app = ctx;
+    int rc = open_all(app, err);
+
+    if (rc == 0) {
+        app->drain =
+            svc_drain_new(app->ingress.loop, app->config.common.drain_timeout_ms, on_drain, app);
+        on_check_due(&app->check, app);
+        svc_health_set_ready(app->ingress.health, true);
+        log_info("serving", LOG_STR("address", app->config.bind_address),
+                 LOG_INT("port", http_server_port(app->server)),
+                 LOG_INT("endpoints", route_table_n));
+        loop_run(app->ingress.loop);
+        log_info("ended");
+    }
+    close_all(app);
+    return rc;
+}
+
 int main(int argc, char **argv)
 {
     struct app app = {0};
-    struct err err = {0};
-    int rc = svc_config_load(&config_table, argc, argv, &app.config, &err);
 
-    if (rc != 0) {
-        return rc > 0 ? SVC_EXIT_OK : svc_die("ingress", &err);
-    }
-    rc = svc_start(&config_table, &app.config.common, &err);
-    if (rc == 0) {
-        rc = open_all(&app, &err);
-    }
-    if (rc == 0) {
-        app.drain =
-            svc_drain_new(app.ingress.loop, app.config.common.drain_timeout_ms, on_drain, &app);
-        on_check_due(&app.check, &app);
-        svc_health_set_ready(app.ingress.health, true);
-        log_info("serving", LOG_STR("address", app.config.bind_address),
-                 LOG_INT("port", http_server_port(app.server)),
-                 LOG_INT("endpoints", route_table_n));
-        loop_run(app.ingress.loop);
-        log_info("ended");
-    }
-    close_all(&app);
-    svc_config_done(&config_table, &app.config);
-    return rc < 0 ? svc_die("ingress", &err) : SVC_EXIT_OK;
+    return svc_main(&config_table, argc, argv, &app.config.common, run, &app);
 }

@@ -15,10 +15,10 @@
 #include "sandbox/sandbox_admin.h"
 #include "sandbox/sandbox_net.h"
 #include "sandbox/sandbox_world.h"
-#include "svc/svc_config.h"
 #include "svc/svc_drain.h"
 #include "svc/svc_exit.h"
 #include "svc/svc_health.h"
+#include "svc/svc_main.h"
 #include "ws/ws_tls.h"
 
 enum { FILE_MAX = 65536, HOSTS_MAX = 8, CERT_RENEW_S = 300 * 24 * 3600 };
@@ -293,30 +293,29 @@ static void stop(struct app *app)
     svc_drain_free(&app->drain);
     svc_health_free(&app->health);
     loop_free(&app->loop);
-    svc_config_done(&table, &app->config);
+}
+
+static int run(void *ctx, struct err *err)
+{
+    struct app *app = ctx;
+    int rc = start(app, err);
+
+    if (rc == 0) {
+        log_info("the sandbox is open", LOG_INT("ws_port", sandbox_net_port(app->net)),
+                 LOG_INT("admin_port", sandbox_admin_port(app->admin)),
+                 LOG_STR("state_dir", app->config.state_dir),
+                 LOG_STR("scheme", app->config.tls ? "wss" : "ws"));
+        svc_health_set_ready(app->health, true);
+        loop_run(app->loop);
+        log_info("the sandbox is closed", LOG_INT("status", SVC_EXIT_OK));
+    }
+    stop(app);
+    return rc;
 }
 
 int main(int argc, char **argv)
 {
     struct app app = {0};
-    struct err err = {0};
-    int rc = svc_config_load(&table, argc, argv, &app.config, &err);
-    int status = SVC_EXIT_OK;
 
-    if (rc != 0) {
-        return rc > 0 ? SVC_EXIT_OK : svc_die("sandbox", &err);
-    }
-    if (svc_start(&table, &app.config.common, &err) < 0 || start(&app, &err) < 0) {
-        status = svc_die("sandbox", &err);
-    } else {
-        log_info("the sandbox is open", LOG_INT("ws_port", sandbox_net_port(app.net)),
-                 LOG_INT("admin_port", sandbox_admin_port(app.admin)),
-                 LOG_STR("state_dir", app.config.state_dir),
-                 LOG_STR("scheme", app.config.tls ? "wss" : "ws"));
-        svc_health_set_ready(app.health, true);
-        loop_run(app.loop);
-        log_info("the sandbox is closed", LOG_INT("status", status));
-    }
-    stop(&app);
-    return status;
+    return svc_main(&table, argc, argv, &app.config.common, run, &app);
 }

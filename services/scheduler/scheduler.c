@@ -15,6 +15,7 @@
 #include "svc/svc_drain.h"
 #include "svc/svc_exit.h"
 #include "svc/svc_health.h"
+#include "svc/svc_main.h"
 
 enum { REFRESH_MS = 1000 };
 
@@ -193,8 +194,9 @@ static struct blast_delay delay_of(struct svc_range range)
     return (struct blast_delay){(int32_t)range.min, (int32_t)range.max};
 }
 
-int scheduler_run(const struct scheduler_config *config, struct err *err)
+static int run(void *ctx, struct err *err)
 {
+    const struct scheduler_config *config = ctx;
     struct scheduler scheduler = {.config = config, .defaults = blast_config_default()};
     int rc;
 
@@ -209,4 +211,11 @@ int scheduler_run(const struct scheduler_config *config, struct err *err)
     }
     close_all(&scheduler);
     return rc < 0 ? rc : scheduler.exit_status;
+}
+
+int scheduler_main(int argc, char **argv)
+{
+    struct scheduler_config config = {0};
+
+    return svc_main(&scheduler_config_table, argc, argv, &config.common, run, &config);
 }

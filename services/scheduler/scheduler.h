@@ -90,8 +90,7 @@ struct scheduler {
     int exit_status; /* of enum svc_exit */
 };
 
-/* Runs the service until it is told to end. Borrows @config. Returns the exit status of the
- * process, or a negative error that kept it from starting. */
-NODISCARD int scheduler_run(const struct scheduler_config *config, struct err *err);
+/* The whole service: what main does. */
+int scheduler_main(int argc, char **argv);
 
 #endif

@@ -22,7 +22,6 @@
 #include "domain/ids.h"
 #include "loop/loop.h"
 #include "scheduler/scheduler.h"
-#include "svc/svc_exit.h"
 #include "testkit/testkit.h"
 
 enum { BROKER_WAIT_MS = 20000, USER_ID = 7, COMMAND_MS = 5000 };
@@ -772,24 +771,13 @@ int station_stop(struct station *station)
 
 bool station_is_service(int argc, char **argv, int *status)
 {
-    struct scheduler_config config = {0};
-    struct err err = {0};
     int rc;
 
     if (argc != 3 || strcmp(argv[1], "service") != 0) {
         return false;
     }
-    rc = bus_set_topic_prefix(argv[2], &err);
-    if (rc == 0) {
-        rc = svc_config_load(&scheduler_config_table, 1, argv, &config, &err);
-    }
-    if (rc == 0) {
-        rc = svc_start(&scheduler_config_table, &config.common, &err);
-    }
-    if (rc == 0) {
-        rc = scheduler_run(&config, &err);
-    }
-    svc_config_done(&scheduler_config_table, &config);
-    *status = rc < 0 ? svc_die("scheduler", &err) : rc;
+    rc = bus_set_topic_prefix(argv[2], NULL);
+    assert(rc == 0);
+    *status = scheduler_main(1, argv);
     return true;
 }

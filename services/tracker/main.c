@@ -13,8 +13,8 @@
 #include "cache/cache_keys.h"
 #include "loop/loop.h"
 #include "svc/svc_drain.h"
-#include "svc/svc_exit.h"
 #include "svc/svc_health.h"
+#include "svc/svc_main.h"
 #include "tracker/tracker.h"
 
 enum { REFRESH_MS = 500 };
@@ -152,26 +152,23 @@ static int serve(struct service *service, struct err *err)
     return rc;
 }
 
+static int run(void *ctx, struct err *err)
+{
+    struct service *service = ctx;
+    const struct tracker_config *config = &service->tracker.config;
+    int rc = bus_set_topic_prefix(config->topic_prefix, err);
+
+    if (rc == 0) {
+        rc = config->rebuild || config->compare ? rebuild_run(&service->tracker, err)
+                                                : serve(service, err);
+    }
+    return rc < 0 ? rc : service->tracker.exit_status;
+}
+
 int main(int argc, char **argv)
 {
     struct service service = {0};
-    struct tracker_config *config = &service.tracker.config;
-    struct err err = {0};
-    int rc = svc_config_load(&tracker_config_table, argc, argv, config, &err);
 
-    if (rc > 0) {
-        return SVC_EXIT_OK;
-    }
-    if (rc == 0) {
-        rc = svc_start(&tracker_config_table, &config->common, &err);
-    }
-    if (rc == 0) {
-        rc = bus_set_topic_prefix(config->topic_prefix, &err);
-    }
-    if (rc == 0) {
-        rc = config->rebuild || config->compare ? rebuild_run(&service.tracker, &err)
-                                                : serve(&service, &err);
-    }
-    svc_config_done(&tracker_config_table, config);
-    return rc < 0 ? svc_die("tracker", &err) : service.tracker.exit_status;
+    return svc_main(&tracker_config_table, argc, argv, &service.tracker.config.common, run,
+                    &service);
 }

@@ -7,6 +7,7 @@
 #include "svc/svc_drain.h"
 #include "svc/svc_exit.h"
 #include "svc/svc_health.h"
+#include "svc/svc_main.h"
 #include "webhooks/endpoint.h"
 #include "webhooks/poster.h"
 #include "webhooks/store.h"
@@ -189,10 +190,15 @@ static void close_all(struct webhooks *webhooks)
     crypto_keyring_wipe(&webhooks->keyring);
 }
 
-static int run(struct webhooks *webhooks, struct err *err)
+static int run(void *ctx, struct err *err)
 {
-    int rc = crypto_keyring_parse(webhooks->config.webhook_key, &webhooks->keyring, err);
+    struct webhooks *webhooks = ctx;
+    int rc = crypto_start(err);
 
+    if (rc < 0) {
+        return rc;
+    }
+    rc = crypto_keyring_parse(webhooks->config.webhook_key, &webhooks->keyring, err);
     if (rc < 0) {
         return err_wrap(err, rc, "WEBHOOK_KEY");
     }
@@ -204,27 +210,12 @@ static int run(struct webhooks *webhooks, struct err *err)
         loop_run(webhooks->loop);
     }
     close_all(webhooks);
-    return rc;
+    return rc < 0 ? rc : webhooks->exit_status;
 }
 
 int main(int argc, char **argv)
 {
     struct webhooks webhooks = {0};
-    struct err err = {0};
-    int rc = svc_config_load(&config_table, argc, argv, &webhooks.config, &err);
 
-    if (rc > 0) {
-        return SVC_EXIT_OK;
-    }
-    if (rc == 0) {
-        rc = svc_start(&config_table, &webhooks.config.common, &err);
-    }
-    if (rc == 0) {
-        rc = crypto_start(&err);
-    }
-    if (rc == 0) {
-        rc = run(&webhooks, &err);
-    }
-    svc_config_done(&config_table, &webhooks.config);
-    return rc < 0 ? svc_die("webhooks", &err) : webhooks.exit_status;
+    return svc_main(&config_table, argc, argv, &webhooks.config.common, run, &webhooks);
 }

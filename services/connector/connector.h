@@ -29,8 +29,6 @@ struct farewell;
 struct idle_question;
 struct query;
 struct sigstore;
-struct svc_drain;
-struct svc_health;
 struct ws_tls;
 
 enum {
@@ -45,8 +43,6 @@ struct connector {
     struct loop *loop;
     struct ledger *ledger;
     struct cache *cache;
-    struct svc_health *health;
-    struct svc_drain *drain;
     struct ws_tls *tls;
     struct sigstore *signal;
 
@@ -60,13 +56,11 @@ struct connector {
     uint64_t tags;                        /* last number given to something that is asked for */
     struct map openings;                  /* accounts whose connections are due (opening.h) */
     struct loop_timer opening_timer;
-    struct loop_timer refresh;
     unsigned refreshes;
     struct loop_timer prune;
     int pruning;      /* statements under way */
     bool prunes_more; /* there are more old rows than one round takes */
     bool draining;
-    int exit_status; /* of enum svc_exit */
 };
 
 #endif

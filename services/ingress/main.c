@@ -22,6 +22,7 @@
 #include "ingress/submission.h"
 #include "loop/loop.h"
 #include "loop/loop_queue.h"
+#include "member/member.h"
 #include "pg/pg_pool.h"
 #include "svc/svc_drain.h"
 #include "svc/svc_health.h"
@@ -151,8 +152,7 @@ static int open_stores(struct app *app, struct err *err)
     struct buf conninfo = {0};
     int rc;
 
-    pg_conninfo(&conninfo, common->db_host, (int)common->db_port, common->db_name, common->db_user,
-                common->db_pass);
+    member_conninfo(common, &conninfo);
     pg.conninfo = buf_text(&conninfo);
     pg.application = common->instance_id;
     pg.schema = "ingress";

@@ -12,6 +12,7 @@
 #include "ingress/submission_decide.h"
 #include "ledger/ledger.h"
 #include "loop/loop.h"
+#include "member/member.h"
 #include "svc/svc_health.h"
 
 enum item_phase { ITEM_WAITS, ITEM_RUNS, ITEM_DECIDED, ITEM_STAGED };
@@ -301,13 +302,6 @@ static void on_reset(struct ledger *ledger, int partition, enum ledger_reset why
     }
 }
 
-static void on_not_taken(int partition, const struct err *why, void *ctx)
-{
-    (void)ctx;
-    log_error("partition cannot be loaded", LOG_INT("partition", partition),
-              LOG_STR("why", why->text));
-}
-
 static void on_fatal(const struct err *err, void *ctx)
 {
     struct submissions *submissions = ctx;
@@ -322,7 +316,6 @@ int submissions_new(struct ingress *ingress, struct submissions **out, struct er
 {
     static const struct ledger_input inputs[] = {{TOPIC_BLAST_SUBMIT, false}};
     static const enum topic outputs[] = {TOPIC_BLAST_REJECTIONS};
-    const struct svc_common *common = &ingress->config->common;
     struct submissions *submissions = mem_new0(sizeof(*submissions));
     struct ledger_handlers handlers = {.loads = loads,
                                        .n_loads = sizeof(loads) / sizeof(loads[0]),
@@ -335,27 +328,16 @@ int submissions_new(struct ingress *ingress, struct submissions **out, struct er
                                        .on_failed = on_failed,
                                        .ctx = submissions};
     struct ledger_config config = {.service = "ingress",
-                                   .group = "ingress",
-                                   .instance = common->instance_id,
-                                   .brokers = common->kafka_brokers,
-                                   .session_timeout_ms = common->kafka_session_timeout_ms,
-                                   .pg = pg_config_for(common->kafka_session_timeout_ms),
                                    .inputs = inputs,
                                    .n_inputs = 1,
                                    .outputs = outputs,
                                    .n_outputs = 1,
-                                   .events = {on_not_taken, on_fatal, submissions}};
-    struct buf conninfo = {0};
+                                   .events = {.fatal = on_fatal, .ctx = submissions}};
     int rc;
 
-    pg_conninfo(&conninfo, common->db_host, (int)common->db_port, common->db_name, common->db_user,
-                common->db_pass);
-    config.pg.conninfo = buf_text(&conninfo);
-    config.pg.application = common->instance_id;
-    config.pg.schema = "ingress";
     submissions->ingress = ingress;
-    rc = ledger_new(ingress->loop, &config, &handlers, &submissions->ledger, err);
-    buf_wipe(&conninfo);
+    rc = member_open_ledger(ingress->loop, &ingress->config->common, &config, &handlers,
+                            &submissions->ledger, err);
     if (rc < 0) {
         free(submissions);
         return err_wrap(err, rc, "submissions");

@@ -28,8 +28,6 @@ struct ask;
 struct cache;
 struct metric;
 struct run;
-struct svc_drain;
-struct svc_health;
 struct zone;
 
 enum {
@@ -69,8 +67,6 @@ struct scheduler {
     struct loop *loop;
     struct ledger *ledger;
     struct cache *cache;
-    struct svc_health *health;
-    struct svc_drain *drain;
     struct scheduler_metrics metrics;
 
     struct map runs;     /* struct run by uuid: all in memory */
@@ -84,10 +80,8 @@ struct scheduler {
     bool is_asking;          /* some have not been sent yet */
     size_t n_flights;
 
-    struct loop_timer refresh;
     struct loop_timer sweep;
-    bool draining;
-    int exit_status; /* of enum svc_exit */
+    bool draining; /* nothing more is handed over */
 };
 
 /* The whole service: what main does. */

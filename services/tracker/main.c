@@ -5,28 +5,15 @@
 #include <string.h>
 
 #include "base/crash.h"
-#include "base/err.h"
-#include "base/log.h"
 #include "base/uuid.h"
 #include "bus/bus_key.h"
 #include "cache/cache.h"
 #include "cache/cache_keys.h"
-#include "loop/loop.h"
-#include "svc/svc_drain.h"
-#include "svc/svc_health.h"
+#include "member/member.h"
 #include "svc/svc_main.h"
 #include "tracker/tracker.h"
 
 enum { REFRESH_MS = 500 };
-
-/* What a service has around the tracker itself. */
-struct service {
-    struct tracker tracker;
-    struct svc_health *health;
-    struct svc_drain *drain;
-    struct loop_timer refresh;
-    bool draining;
-};
 
 static void on_announced(int rc, const struct cache_reply *reply, void *ctx)
 {
@@ -56,119 +43,36 @@ void tracker_announce(struct tracker *tracker, const char *aggregate_id, int64_t
                   on_announced, NULL);
 }
 
-static void on_redis(void *ctx)
+static int serve(struct tracker *tracker, struct err *err)
 {
-    struct service *service = ctx;
-
-    svc_health_set(service->health, "redis", true, NULL);
-}
-
-static void on_redis_trouble(const struct err *err, void *ctx)
-{
-    struct service *service = ctx;
-
-    svc_health_set(service->health, "redis", false, err->text);
-    log_warn("Redis is away", LOG_STR("why", err->text));
-}
-
-static void on_refresh(struct loop_timer *timer, void *ctx)
-{
-    struct service *service = ctx;
-    struct err why = {0};
-    bool ready = ledger_is_ready(service->tracker.ledger, &why);
-
-    svc_health_set(service->health, "ledger", ready, why.text);
-    svc_health_set_ready(service->health, ready && !service->draining);
-    loop_timer_start(service->tracker.loop, timer, REFRESH_MS, on_refresh, service);
-}
-
-static void on_drained(void *ctx)
-{
-    struct service *service = ctx;
-
-    loop_stop(service->tracker.loop);
-}
-
-static void on_drain(void *ctx)
-{
-    struct service *service = ctx;
-
-    service->draining = true;
-    svc_health_set_ready(service->health, false);
-    ledger_drain(service->tracker.ledger, service->tracker.config.common.drain_timeout_ms / 2,
-                 on_drained, service);
-}
-
-static int open_all(struct service *service, struct err *err)
-{
-    struct tracker *tracker = &service->tracker;
-    const struct svc_common *common = &tracker->config.common;
-    struct cache_options redis = {
-        .url = common->redis_url,
-        .events = {.connected = on_redis, .trouble = on_redis_trouble, .ctx = service},
+    struct member member = {
+        .common = &tracker->config.common,
+        .config = tracker_ledger,
+        .refresh_ms = REFRESH_MS,
+        .loop = &tracker->loop,
+        .ledger = &tracker->ledger,
+        .cache = &tracker->cache,
     };
-    int rc = loop_new(&tracker->loop, err);
 
-    if (rc < 0) {
-        return rc;
-    }
-    service->health = svc_health_new(tracker->loop);
-    service->drain = svc_drain_new(tracker->loop, common->drain_timeout_ms, on_drain, service);
-    if (common->health_port != 0) {
-        rc = svc_health_listen(service->health, (int)common->health_port, err);
-    }
-    if (rc == 0) {
-        rc = cache_new(tracker->loop, &redis, &tracker->cache, err);
-    }
-    if (rc == 0) {
-        rc = tracker_open_ledger(tracker, TRACKER_GROUP, "proj", err);
-    }
-    return rc;
-}
-
-static void close_all(struct service *service)
-{
-    struct tracker *tracker = &service->tracker;
-
-    loop_timer_stop(&service->refresh);
-    ledger_close(&tracker->ledger);
-    cache_close(&tracker->cache);
-    svc_drain_free(&service->drain);
-    svc_health_free(&service->health);
-    if (tracker->loop != NULL) {
-        loop_free(&tracker->loop);
-    }
-}
-
-static int serve(struct service *service, struct err *err)
-{
-    int rc = open_all(service, err);
-
-    if (rc == 0) {
-        loop_timer_start(service->tracker.loop, &service->refresh, 0, on_refresh, service);
-        loop_run(service->tracker.loop);
-    }
-    close_all(service);
-    return rc;
+    tracker_handlers(tracker, &member.handlers);
+    return member_run(&member, err);
 }
 
 static int run(void *ctx, struct err *err)
 {
-    struct service *service = ctx;
-    const struct tracker_config *config = &service->tracker.config;
+    struct tracker *tracker = ctx;
+    const struct tracker_config *config = &tracker->config;
     int rc = bus_set_topic_prefix(config->topic_prefix, err);
 
-    if (rc == 0) {
-        rc = config->rebuild || config->compare ? rebuild_run(&service->tracker, err)
-                                                : serve(service, err);
+    if (rc < 0) {
+        return rc;
     }
-    return rc < 0 ? rc : service->tracker.exit_status;
+    return config->rebuild || config->compare ? rebuild_run(tracker, err) : serve(tracker, err);
 }
 
 int main(int argc, char **argv)
 {
-    struct service service = {0};
+    struct tracker tracker = {0};
 
-    return svc_main(&tracker_config_table, argc, argv, &service.tracker.config.common, run,
-                    &service);
+    return svc_main(&tracker_config_table, argc, argv, &tracker.config.common, run, &tracker);
 }

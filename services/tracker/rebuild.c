@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "loop/loop.h"
+#include "member/member.h"
 #include "pg/pg_pool.h"
 #include "svc/svc_drain.h"
 #include "svc/svc_exit.h"
@@ -36,6 +37,7 @@ struct rebuild {
     int64_t said_ms;
     bool is_ended; /* nothing more is looked at */
     enum attempt outcome;
+    int exit_status; /* of a comparison */
     struct err err;
     struct { /* of the thread that tries, until it is done */
         enum attempt outcome;
@@ -111,7 +113,7 @@ static void print(struct rebuild *rebuild, const struct pg_rows *rows)
     (void)fflush(stdout);
     free(text);
     json_decref(all);
-    rebuild->tracker->exit_status = equal ? SVC_EXIT_OK : SVC_EXIT_SOFTWARE;
+    rebuild->exit_status = equal ? SVC_EXIT_OK : SVC_EXIT_SOFTWARE;
 }
 
 static int conn_run(struct pg_conn *conn, const char *text, struct pg_rows **out, struct err *err)
@@ -260,6 +262,14 @@ static void look_later(struct rebuild *rebuild)
     loop_timer_start(rebuild->tracker->loop, &rebuild->look, LOOK_EVERY_MS, on_look, rebuild);
 }
 
+static void on_fatal(const struct err *err, void *ctx)
+{
+    struct rebuild *rebuild = ctx;
+
+    rebuild->err = *err;
+    end(rebuild, ATTEMPT_FAILED);
+}
+
 static void on_signal(void *ctx)
 {
     struct rebuild *rebuild = ctx;
@@ -275,7 +285,7 @@ static int open_pool(struct rebuild *rebuild, struct err *err)
     struct buf conninfo = {0};
     int rc;
 
-    tracker_conninfo(common, &conninfo);
+    member_conninfo(common, &conninfo);
     config.conninfo = buf_text(&conninfo);
     config.application = common->instance_id;
     config.statement_timeout_ms = STATEMENT_TIMEOUT_MS;
@@ -284,6 +294,21 @@ static int open_pool(struct rebuild *rebuild, struct err *err)
     rc = pg_pool_new(&config, 2, &rebuild->pool, err);
     buf_wipe(&conninfo);
     return rc;
+}
+
+static int open_ledger(struct rebuild *rebuild, struct err *err)
+{
+    struct tracker *tracker = rebuild->tracker;
+    struct ledger_config config = tracker_ledger;
+    struct ledger_handlers handlers;
+
+    config.group = TRACKER_REBUILD_GROUP;
+    config.pg.schema = "proj_next";
+    config.is_silent = true;
+    config.events = (struct ledger_events){.fatal = on_fatal, .ctx = rebuild};
+    tracker_handlers(tracker, &handlers);
+    return member_open_ledger(tracker->loop, &tracker->config.common, &config, &handlers,
+                              &tracker->ledger, err);
 }
 
 static int follow_the_log(struct rebuild *rebuild, struct err *err)
@@ -296,7 +321,7 @@ static int follow_the_log(struct rebuild *rebuild, struct err *err)
     }
     rebuild->drain =
         svc_drain_new(tracker->loop, tracker->config.common.drain_timeout_ms, on_signal, rebuild);
-    rc = tracker_open_ledger(tracker, TRACKER_REBUILD_GROUP, "proj_next", err);
+    rc = open_ledger(rebuild, err);
     if (rc == 0) {
         rebuild->moved_ms = rebuild->said_ms = loop_now_ms(tracker->loop);
         look_later(rebuild);
@@ -337,5 +362,5 @@ int rebuild_run(struct tracker *tracker, struct err *err)
         pg_pool_give(rebuild.pool, &rebuild.lock);
         pg_pool_free(&rebuild.pool);
     }
-    return rc;
+    return rc < 0 ? rc : rebuild.exit_status;
 }

@@ -21,25 +21,22 @@ struct tracker {
     struct loop *loop;
     struct ledger *ledger;
     struct cache *cache; /* NULL while rebuilding: nobody is told */
-    int exit_status;
     struct {
         struct metric *applied, *gaps, *refused, *delay;
     } metrics;
 };
 
-/* The ledger of the projections in @schema. */
-NODISCARD int tracker_open_ledger(struct tracker *tracker, const char *group, const char *schema,
-                                  struct err *err);
+/* The part of the tracker in the ledger: what it reads, for the projections in schema proj. */
+extern const struct ledger_config tracker_ledger;
+
+/* What that ledger calls. Makes the metrics that it counts with. */
+void tracker_handlers(struct tracker *tracker, struct ledger_handlers *out);
 
 /* Tell who waits that the projections hold @sequence of @aggregate_id. */
 void tracker_announce(struct tracker *tracker, const char *aggregate_id, int64_t sequence);
 
-/* Run until the projections are rebuilt or compared, or a signal came. tracker->exit_status says
- * how it ended where that is no error. */
+/* Run until the projections are rebuilt or compared, or a signal came. Returns the exit status of
+ * the process, or a negative error. */
 NODISCARD int rebuild_run(struct tracker *tracker, struct err *err);
-
-/* libpq's text for the database of @common. */
-struct buf;
-void tracker_conninfo(const struct svc_common *common, struct buf *out);
 
 #endif

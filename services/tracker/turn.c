@@ -1,12 +1,9 @@
 /* A turn of the ledger: a batch of the log, folded. */
 #include "base/arena.h"
-#include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/metric.h"
-#include "loop/loop.h"
-#include "svc/svc_exit.h"
 #include "tracker/projection.h"
 #include "tracker/tracker.h"
 
@@ -113,46 +110,23 @@ static void on_reset(struct ledger *ledger, int partition, enum ledger_reset why
     log_debug("partition given up", LOG_INT("partition", partition), LOG_INT("why", why));
 }
 
-static void on_fatal(const struct err *err, void *ctx)
+/* The session's events first: whoever has that partition of theirs has it of all (L8). */
+static const struct ledger_input inputs[] = {{.topic = TOPIC_SESSION_EVENTS},
+                                             {.topic = TOPIC_MESSAGE_EVENTS},
+                                             {.topic = TOPIC_BLAST_EVENTS},
+                                             {.topic = TOPIC_BLAST_RECIPIENTS},
+                                             {.topic = TOPIC_WEBHOOK_EVENTS}};
+
+const struct ledger_config tracker_ledger = {
+    .service = "tracker",
+    .group = TRACKER_GROUP,
+    .pg.schema = "proj",
+    .inputs = inputs,
+    .n_inputs = sizeof(inputs) / sizeof(inputs[0]),
+};
+
+void tracker_handlers(struct tracker *tracker, struct ledger_handlers *out)
 {
-    struct tracker *tracker = ctx;
-
-    tracker->exit_status = svc_die("tracker", err);
-    loop_stop(tracker->loop);
-}
-
-int tracker_open_ledger(struct tracker *tracker, const char *group, const char *schema,
-                        struct err *err)
-{
-    /* The session's events first: whoever has that partition of theirs has it of all (L8). */
-    static const struct ledger_input inputs[] = {{.topic = TOPIC_SESSION_EVENTS},
-                                                 {.topic = TOPIC_MESSAGE_EVENTS},
-                                                 {.topic = TOPIC_BLAST_EVENTS},
-                                                 {.topic = TOPIC_BLAST_RECIPIENTS},
-                                                 {.topic = TOPIC_WEBHOOK_EVENTS}};
-    const struct svc_common *common = &tracker->config.common;
-    struct ledger_config config = {
-        .service = "tracker",
-        .group = group,
-        .instance = common->instance_id,
-        .brokers = common->kafka_brokers,
-        .session_timeout_ms = common->kafka_session_timeout_ms,
-        .pg = pg_config_for(common->kafka_session_timeout_ms),
-        .inputs = inputs,
-        .n_inputs = sizeof(inputs) / sizeof(inputs[0]),
-        .events = {.fatal = on_fatal, .ctx = tracker},
-        .is_silent = tracker->cache == NULL,
-    };
-    struct ledger_handlers handlers = {.on_return = on_return,
-                                       .on_revoke = on_return, /* nothing but the turn writes */
-                                       .on_reset = on_reset,
-                                       .on_turn = on_turn,
-                                       .on_committed = on_committed,
-                                       .on_failed = on_failed,
-                                       .ctx = tracker};
-    struct buf conninfo = {0};
-    int rc;
-
     tracker->metrics.applied =
         metric_counter("kentongan_projection_records_total", "Records folded");
     tracker->metrics.refused =
@@ -162,17 +136,11 @@ int tracker_open_ledger(struct tracker *tracker, const char *group, const char *
                        "Events whose sequence was not the next of its aggregate");
     tracker->metrics.delay = metric_histogram("kentongan_projection_delay_seconds",
                                               "From the log to the tables, the oldest of a batch");
-    tracker_conninfo(common, &conninfo);
-    config.pg.conninfo = buf_text(&conninfo);
-    config.pg.application = common->instance_id;
-    config.pg.schema = schema;
-    rc = ledger_new(tracker->loop, &config, &handlers, &tracker->ledger, err);
-    buf_wipe(&conninfo);
-    return rc;
-}
-
-void tracker_conninfo(const struct svc_common *common, struct buf *out)
-{
-    pg_conninfo(out, common->db_host, (int)common->db_port, common->db_name,
-                common->db_user[0] == '\0' ? "tracker" : common->db_user, common->db_pass);
+    *out = (struct ledger_handlers){.on_return = on_return,
+                                    .on_revoke = on_return, /* nothing but the turn writes */
+                                    .on_reset = on_reset,
+                                    .on_turn = on_turn,
+                                    .on_committed = on_committed,
+                                    .on_failed = on_failed,
+                                    .ctx = tracker};
 }

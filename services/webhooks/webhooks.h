@@ -24,8 +24,6 @@
 struct endpoint;
 struct metric;
 struct poster;
-struct svc_drain;
-struct svc_health;
 
 enum {
     WEBHOOKS_LINE_MAX = 16,  /* deliveries of a session in memory */
@@ -43,8 +41,6 @@ struct webhooks {
     struct loop *loop;
     struct ledger *ledger;
     struct poster *poster;
-    struct svc_health *health;
-    struct svc_drain *drain;
     struct map endpoints;                     /* by session uuid */
     int64_t told_until_us[LEDGER_PARTITIONS]; /* newest session event handled; 0: none yet */
     bool is_lag_known;                        /* looked at since the turn or tick began */
@@ -52,13 +48,9 @@ struct webhooks {
     unsigned asked;           /* of the database within the open turn */
     struct endpoint *asking;  /* have something for the next turn */
     struct endpoint *touched; /* by the open turn */
-    struct loop_timer refresh;
     struct loop_timer sweep;
     struct loop_timer early;
-    struct loop_timer settling; /* while draining */
-    int64_t settle_until_ms;
     bool draining;
-    int exit_status; /* of enum svc_exit */
     struct {
         struct metric *delivered;
         struct metric *failed;

@@ -1,7 +1,7 @@
 """Fail when a source file includes a library that its layer may not see.
 
 Layers, lowest first; a folder sees the layers below its own and, within PURE, what PURE_SEES names:
-base < record, crypto < pure < loop < one outside thing each < ledger, svc < services.
+base < record, crypto < pure < loop < one outside thing each < ledger, svc < member < services.
 """
 
 import pathlib
@@ -18,7 +18,7 @@ PURE_SEES = {
 }
 PURE = set(PURE_SEES)
 OUTSIDE = {"bus", "cache", "pg", "http", "ws", "sigstore"}
-SHELL_SEES = {"ledger": {"bus", "pg"}, "svc": {"http"}}
+SHELL_SEES = {"ledger": {"bus", "pg"}, "svc": {"http"}, "member": {"ledger", "svc", "cache", "pg"}}
 EVERY = BOTTOM | DATA | PURE | {"loop"} | OUTSIDE | set(SHELL_SEES)
 
 

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/err.h"
 #include "base/mem.h"
@@ -35,15 +36,23 @@ int loop_check_uv(int rc, const char *what, struct err *err)
 
 /* ---- deferred calls ---- */
 
+/* Those that wait now. What they defer comes behind timers and descriptors, or a call that defers
+ * itself again would keep these waiting for ever. */
 static void run_deferred(struct loop *loop)
 {
-    for (size_t i = 0; i < loop->n_deferred; i++) { /* grows when a call defers another */
+    size_t n = loop->n_deferred;
+
+    for (size_t i = 0; i < n; i++) {
         struct loop_deferred call = loop->deferred[i];
 
         call.fn(call.ctx);
     }
-    loop->n_deferred = 0;
-    (void)uv_idle_stop(&loop->idle);
+    loop->n_deferred -= n;
+    if (loop->n_deferred == 0) {
+        (void)uv_idle_stop(&loop->idle);
+    } else {
+        memmove(loop->deferred, loop->deferred + n, loop->n_deferred * sizeof(*loop->deferred));
+    }
 }
 
 static void on_idle(uv_idle_t *uv)

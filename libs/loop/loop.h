@@ -43,7 +43,9 @@ loop_uv(struct loop *loop); /* for libraries with an adapter for libuv of theirs
 typedef void loop_defer_cb(void *ctx);
 
 /* Call @fn(@ctx) once, at the end of this turn, when nothing else is on the stack: this is how an
- * object frees itself from within its own callback. Cannot be taken back. */
+ * object frees itself from within its own callback. Calls run in the order in which they were
+ * deferred; one that a deferred call defers waits for the timers and descriptors that are ready.
+ * Cannot be taken back. */
 void loop_defer(struct loop *loop, loop_defer_cb *fn, void *ctx);
 void loop_free_later(struct loop *loop, void *p); /* free(@p) at the end of this turn */
 

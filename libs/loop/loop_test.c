@@ -315,6 +315,53 @@ static void what_a_timer_made_true_is_seen_at_once(void **state)
     (void)close(quiet.ends[1]);
 }
 
+/* A call that defers itself again until a timer and a descriptor have had their turn. */
+struct busy {
+    struct quiet quiet; /* its timer hits */
+    bool is_read;
+    int n;
+};
+
+enum { BUSY_MAX = 1000000 }; /* so that it ends when they never have */
+
+static void on_busy(void *ctx)
+{
+    struct busy *busy = ctx;
+
+    if (++busy->n < BUSY_MAX && !(busy->is_read && busy->quiet.is_hit)) {
+        loop_defer(busy->quiet.trace->loop, on_busy, busy);
+    }
+}
+
+static void on_busy_ready(struct loop_fd *fd, unsigned events, void *ctx)
+{
+    struct busy *busy = ctx;
+
+    assert_int_equal(events, LOOP_READ);
+    busy->is_read = true;
+    loop_fd_want(fd, 0);
+}
+
+static void a_call_that_defers_itself_again_keeps_nobody_waiting(void **state)
+{
+    struct busy busy = {.quiet = {.trace = *state}};
+    struct quiet *quiet = &busy.quiet;
+    struct loop *loop = quiet->trace->loop;
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, quiet->ends), 0);
+    assert_int_equal(loop_fd_new(loop, quiet->ends[0], on_busy_ready, &busy, &quiet->fd, NULL), 0);
+    loop_fd_want(quiet->fd, LOOP_READ);
+    assert_int_equal(write(quiet->ends[1], "x", 1), 1);
+    loop_timer_start(loop, &quiet->timer, 0, on_hit, quiet);
+    loop_defer(loop, on_busy, &busy);
+    loop_run(loop);
+    loop_fd_close(&quiet->fd);
+    (void)close(quiet->ends[0]);
+    (void)close(quiet->ends[1]);
+    assert_true(busy.is_read && quiet->is_hit);
+    assert_true(busy.n < BUSY_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -330,6 +377,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_signal_stops_the_loop, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_a_timer_made_true_is_seen_at_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_call_that_defers_itself_again_keeps_nobody_waiting,
+                                        set_up, tear_down),
         cmocka_unit_test(backoff_doubles_up_to_its_limit_and_starts_over),
     };
 

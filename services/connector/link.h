@@ -15,12 +15,14 @@
 #include "base/buf.h"
 #include "connector/credentials.h"
 #include "loop/loop.h"
+#include "loop/loop_backoff.h"
 #include "wa/wa_client.h"
 #include "ws/ws.h"
 
 struct account;
 struct arena;
 struct connector;
+struct sigstore_prekey;
 struct turn;
 struct wa_node;
 
@@ -44,6 +46,23 @@ struct link_held {
     struct buf frame;
 };
 
+enum link_prekeys_state {
+    LINK_PREKEYS_NONE,
+    LINK_PREKEYS_MAKING, /* on a thread */
+    LINK_PREKEYS_MADE,   /* to be kept in the next turn */
+    LINK_PREKEYS_STAGED, /* in the open turn */
+    LINK_PREKEYS_KEPT,   /* committed: to be uploaded until the server has them */
+};
+
+/* One-time keys on their way to the server; one lot at a time. */
+struct link_prekeys {
+    enum link_prekeys_state state;
+    size_t n;
+    struct sigstore_prekey *keys; /* from MADE on */
+    struct loop_timer again;      /* KEPT: the upload failed, and is looked at once more */
+    struct loop_backoff backoff;
+};
+
 struct link {
     struct account *account;
     struct ws *ws;
@@ -59,10 +78,7 @@ struct link {
     bool is_only_unlinking;     /* it was opened for that: nothing is observed */
     enum link_unlinking unlinking;
     struct loop_timer unlink_timer;
-    size_t prekeys_wanted;           /* keys to make, then to upload */
-    struct sigstore_prekey *prekeys; /* made, and not yet uploaded */
-    size_t n_prekeys;
-    bool prekeys_kept; /* they are committed: upload */
+    struct link_prekeys prekeys;
 };
 
 /* ---- life ---- */

@@ -1,5 +1,6 @@
 #include "connector/link_prekeys.h"
 
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,9 +33,9 @@ static void drop(struct sigstore_prekey **keys, size_t n)
 
 void link_prekeys_drop(struct link *link)
 {
-    drop(&link->prekeys, link->n_prekeys);
-    link->n_prekeys = link->prekeys_wanted = 0;
-    link->prekeys_kept = false;
+    drop(&link->prekeys.keys, link->prekeys.n);
+    loop_timer_stop(&link->prekeys.again);
+    link->prekeys = (struct link_prekeys){0};
 }
 
 static void make(void *ctx)
@@ -57,10 +58,10 @@ static void on_made(void *ctx)
     struct account *account = account_find(making->connector, making->uuid);
     struct link *link = account != NULL ? account->link : NULL;
 
-    if (link != NULL && link->prekeys == NULL && link->prekeys_wanted == making->n &&
-        account->signal != NULL) {
-        link->prekeys = making->keys;
-        link->n_prekeys = making->n;
+    if (link != NULL && link->prekeys.state == LINK_PREKEYS_MAKING &&
+        link->prekeys.n == making->n) {
+        link->prekeys.keys = making->keys;
+        link->prekeys.state = LINK_PREKEYS_MADE;
         making->keys = NULL;
         account_ready(account);
     }
@@ -73,7 +74,7 @@ void link_prekeys_want(struct link *link, int64_t at_server)
     struct connector *connector = link->account->connector;
     struct making *making;
 
-    if (link->prekeys_wanted != 0) {
+    if (link->prekeys.state != LINK_PREKEYS_NONE) {
         return;
     }
     making = mem_new0(sizeof(*making));
@@ -81,17 +82,21 @@ void link_prekeys_want(struct link *link, int64_t at_server)
     making->n = at_server > 0 ? WA_CLIENT_PREKEYS_MORE : WA_CLIENT_PREKEYS_FIRST;
     making->keys = mem_array0(making->n, sizeof(*making->keys));
     memcpy(making->uuid, link->account->state.uuid, UUID_TEXT_MAX);
-    link->prekeys_wanted = making->n;
+    link->prekeys = (struct link_prekeys){
+        .state = LINK_PREKEYS_MAKING,
+        .n = making->n,
+        .backoff = {LINK_PREKEYS_AGAIN_MS, LINK_PREKEYS_AGAIN_MOST_MS, .jitter_percent = 20}};
     loop_work(connector->loop, make, on_made, making);
 }
 
 void link_prekeys_stage(struct turn *turn, struct link *link)
 {
     struct account *account = link->account;
+    struct link_prekeys *made = &link->prekeys;
     const struct sigstore_ref meta = {.kind = SIGSTORE_META};
     uint32_t first = 0;
 
-    if (link->prekeys == NULL || link->prekeys_kept || account->signal == NULL ||
+    if (made->state != LINK_PREKEYS_MADE || account->signal == NULL ||
         (account->staged_effects & SESSION_ERASE)) {
         return;
     }
@@ -102,31 +107,17 @@ void link_prekeys_stage(struct turn *turn, struct link *link)
     if (sigstore_prekey_next(account->signal, &first) != SIGSTORE_OK) {
         return;
     }
-    for (size_t i = 0; i < link->n_prekeys; i++) {
-        link->prekeys[i].id = sigstore_prekey_id_after(first, i);
+    for (size_t i = 0; i < made->n; i++) {
+        made->keys[i].id = sigstore_prekey_id_after(first, i);
     }
-    link->prekeys_kept =
-        sigstore_prekeys_add(account->signal, link->prekeys, link->n_prekeys) == SIGSTORE_OK;
-    if (link->prekeys_kept) {
+    if (sigstore_prekeys_add(account->signal, made->keys, made->n) == SIGSTORE_OK) {
+        made->state = LINK_PREKEYS_STAGED;
         crash_point("connector", "before.prekeys");
-        records_drop_prekeys(turn, account, sigstore_prekey_id_after(first, link->n_prekeys));
+        records_drop_prekeys(turn, account, sigstore_prekey_id_after(first, made->n));
     }
 }
 
-static void on_uploaded(void *ctx, int rc, int code, const struct wa_node *reply)
-{
-    struct link *link = ctx;
-
-    (void)reply;
-    if (rc < 0) {
-        log_warn("prekeys not uploaded", LOG_STR("session", link->account->state.uuid),
-                 LOG_STR("why", err_name(rc)), LOG_INT("code", code));
-    } else {
-        crash_point("connector", "after.upload");
-    }
-    link_prekeys_drop(link);
-    wa_client_proceed(link->client, loop_now_ms(link->account->connector->loop));
-}
+/* ---- after the commit ---- */
 
 static void own_bundle(const struct wa_creds *device, struct wa_bundle *out)
 {
@@ -137,24 +128,78 @@ static void own_bundle(const struct wa_creds *device, struct wa_bundle *out)
     memcpy(out->signature, device->signed_prekey_signature, CRYPTO_SIGNATURE);
 }
 
-void link_prekeys_committed(struct link *link)
-{
-    struct wa_prekeys_upload upload = {.n = link->n_prekeys};
-    struct arena arena = {0};
-    struct wa_prekey *keys;
+static void on_again(struct loop_timer *timer, void *ctx);
 
-    if (!link->prekeys_kept) {
-        return;
+/* The server refused it, or did not answer. */
+static void try_again(struct link *link, const char *what, int rc, int code)
+{
+    int64_t wait_ms = loop_backoff_next_ms(&link->prekeys.backoff, randombytes_random());
+
+    log_warn(what, LOG_STR("session", link->account->state.uuid), LOG_STR("why", err_name(rc)),
+             LOG_INT("code", code), LOG_INT("again_in_ms", wait_ms));
+    loop_timer_start(link->account->connector->loop, &link->prekeys.again, wait_ms, on_again, link);
+}
+
+static void on_uploaded(void *ctx, int rc, int code, const struct wa_node *reply)
+{
+    struct link *link = ctx;
+
+    (void)reply;
+    if (rc < 0) {
+        try_again(link, "prekeys not uploaded", rc, code);
+    } else {
+        crash_point("connector", "after.upload");
+        link_prekeys_drop(link);
     }
-    link->prekeys_kept = false;
-    crash_point("connector", "before.upload");
-    keys = arena_array0(&arena, link->n_prekeys, sizeof(*keys));
-    for (size_t i = 0; i < link->n_prekeys; i++) {
-        keys[i].id = link->prekeys[i].id;
-        memcpy(keys[i].public_key, link->prekeys[i].pair.pub, CRYPTO_KEY);
+    wa_client_proceed(link->client, loop_now_ms(link->account->connector->loop));
+}
+
+static void upload(struct link *link)
+{
+    struct wa_prekeys_upload upload = {.n = link->prekeys.n};
+    struct arena arena = {0};
+    struct wa_prekey *keys = arena_array0(&arena, link->prekeys.n, sizeof(*keys));
+
+    for (size_t i = 0; i < link->prekeys.n; i++) {
+        keys[i].id = link->prekeys.keys[i].id;
+        memcpy(keys[i].public_key, link->prekeys.keys[i].pair.pub, CRYPTO_KEY);
     }
     upload.keys = keys;
     own_bundle(&link->account->credentials->device, &upload.own);
     link_request(link->account, wa_prekeys_upload(&arena, NULL, &upload), on_uploaded, link);
     arena_done(&arena);
+}
+
+static void on_count(void *ctx, int rc, int code, const struct wa_node *reply)
+{
+    struct link *link = ctx;
+    uint32_t at_server = 0;
+
+    if (rc < 0) {
+        try_again(link, "prekeys not counted", rc, code);
+    } else if (wa_prekeys_count_parse(reply, &at_server) && at_server >= WA_CLIENT_PREKEYS_LOW) {
+        link_prekeys_drop(link); /* they had got there, only the answer had not come */
+    } else {
+        upload(link);
+    }
+}
+
+/* A key that the server has, and perhaps gave out, must not be offered again: it is asked first. */
+static void on_again(struct loop_timer *timer, void *ctx)
+{
+    struct link *link = ctx;
+    struct arena arena = {0};
+
+    (void)timer;
+    link_request(link->account, wa_prekeys_count(&arena, NULL), on_count, link);
+    arena_done(&arena);
+}
+
+void link_prekeys_committed(struct link *link)
+{
+    if (link->prekeys.state == LINK_PREKEYS_STAGED) {
+        link->prekeys.state = LINK_PREKEYS_KEPT;
+        crash_point("connector", "before.upload");
+        upload(link);
+    }
 }

@@ -16,7 +16,11 @@
 #include "wa/wa_message.h"
 #include "wa/wa_receipt.h"
 
-enum { REFS_MAX = INBOX_AHEAD_MAX * SIGSTORE_REFS_MAX + 2, USERS_MAX = INBOX_AHEAD_MAX };
+enum {
+    REFS_MAX = INBOX_AHEAD_MAX * SIGSTORE_REFS_MAX + 2,
+    USERS_MAX = INBOX_AHEAD_MAX,
+    RETRIES_MAX = 2 * INBOX_AHEAD_MAX, /* a device has two addresses */
+};
 
 /* What is missing, of all stanzas looked at. */
 struct needs {
@@ -130,8 +134,17 @@ static void need_row(struct needs *needs, const char *id)
     needs->ids[needs->n_ids++] = arena_strdup(&needs->arena, id);
 }
 
+static void need_retries(struct needs *needs, const char *id, const struct wa_jid *device)
+{
+    char text[WA_JID_TEXT_MAX];
+
+    needs->retry_ids[needs->n_retries] = arena_strdup(&needs->arena, id);
+    needs->retry_devices[needs->n_retries++] =
+        arena_strdup(&needs->arena, wa_jid_format(device, text));
+}
+
 /* When one row is to be read all are: those in memory may have left it when the answer comes. For a
- * retry always, and with it whether it was answered before. */
+ * retry always, and with it whether it was answered before, by whichever address it was asked. */
 static bool need_rows(struct needs *needs, struct incoming *incoming,
                       const struct wa_receipt *receipt)
 {
@@ -149,11 +162,13 @@ static bool need_rows(struct needs *needs, struct incoming *incoming,
         need_row(needs, receipt->more[i]);
     }
     if (is_retry) {
-        char device[WA_JID_TEXT_MAX];
+        struct wa_jid other = lids_other(needs->account->mailbox->lids, &receipt->peer);
 
-        needs->retry_ids[needs->n_retries] = arena_strdup(&needs->arena, receipt->id);
-        needs->retry_devices[needs->n_retries++] =
-            arena_strdup(&needs->arena, wa_jid_format(&receipt->peer, device));
+        need_retries(needs, receipt->id, &receipt->peer);
+        if (!wa_jid_is_none(&other)) {
+            other.device = receipt->peer.device;
+            need_retries(needs, receipt->id, &other);
+        }
     }
     return false;
 }
@@ -225,15 +240,10 @@ static void fetch_bundle(struct needs *needs, struct incoming *incoming,
 static bool look_retry(struct needs *needs, struct incoming *incoming, const struct wa_node *node,
                        const struct wa_receipt *receipt)
 {
-    struct lids *lids = needs->account->mailbox->lids;
     struct sigstore_addr addr;
     struct sigstore_ref ref;
 
-    tell(lids, &receipt->peer, &receipt->sender_lid);
-    if (!need_user(needs, &receipt->peer)) {
-        return false;
-    }
-    lids_addr(lids, &receipt->peer, &addr);
+    lids_addr(needs->account->mailbox->lids, &receipt->peer, &addr);
     sigstore_peer_ref(&addr, &ref);
     if (!need_ref(needs, &ref)) {
         return false;
@@ -248,6 +258,7 @@ static bool look_retry(struct needs *needs, struct incoming *incoming, const str
 static bool look_receipt(struct needs *needs, struct incoming *incoming, const struct wa_node *node)
 {
     struct wa_receipt receipt;
+    bool is_retry;
     bool ready;
 
     if (wa_receipt_from_server(node, &needs->arena, &receipt, NULL) < 0 ||
@@ -264,11 +275,15 @@ static bool look_receipt(struct needs *needs, struct incoming *incoming, const s
     default:
         return true;
     }
-    ready = incoming->rows_asked || need_rows(needs, incoming, &receipt);
-    if (ready && receipt.type == WA_RECEIPT_RETRY) {
-        ready = look_retry(needs, incoming, node, &receipt);
+    is_retry = receipt.type == WA_RECEIPT_RETRY;
+    if (is_retry) {
+        tell(needs->account->mailbox->lids, &receipt.peer, &receipt.sender_lid);
+        if (!need_user(needs, &receipt.peer)) {
+            return false;
+        }
     }
-    return ready;
+    ready = incoming->rows_asked || need_rows(needs, incoming, &receipt);
+    return ready && (!is_retry || look_retry(needs, incoming, node, &receipt));
 }
 
 static bool look(struct needs *needs, struct incoming *incoming)
@@ -316,14 +331,13 @@ static void was_answered(struct mailbox *mailbox, const char *id, const char *de
     struct arena arena = {0};
     struct wa_node *node = NULL;
     struct wa_receipt receipt;
-    char text[WA_JID_TEXT_MAX];
 
     for (struct incoming *at = mailbox->inbox_first; at != NULL; at = at->next) {
-        if (at->rows_tag == mailbox->loading &&
+        if (at->rows_tag == mailbox->loading && at->answered < count &&
             wa_node_decode(buf_bytes(&at->packed), &arena, &node, NULL) == 0 &&
             wa_receipt_from_server(node, &arena, &receipt, NULL) == 0 &&
             receipt.type == WA_RECEIPT_RETRY && strcmp(receipt.id, id) == 0 &&
-            strcmp(wa_jid_format(&receipt.peer, text), device) == 0) {
+            lids_is_device(mailbox->lids, &receipt.peer, device)) {
             at->answered = count;
         }
         arena_reset(&arena);
@@ -463,8 +477,8 @@ bool inbox_is_ready(struct account *account)
     needs.refs = arena_array0(&needs.arena, REFS_MAX, sizeof(*needs.refs));
     needs.users = arena_array0(&needs.arena, USERS_MAX, sizeof(*needs.users));
     needs.ids = arena_array0(&needs.arena, INBOX_IDS_MAX, sizeof(*needs.ids));
-    needs.retry_ids = arena_array0(&needs.arena, INBOX_AHEAD_MAX, sizeof(*needs.retry_ids));
-    needs.retry_devices = arena_array0(&needs.arena, INBOX_AHEAD_MAX, sizeof(*needs.retry_devices));
+    needs.retry_ids = arena_array0(&needs.arena, RETRIES_MAX, sizeof(*needs.retry_ids));
+    needs.retry_devices = arena_array0(&needs.arena, RETRIES_MAX, sizeof(*needs.retry_devices));
     if (!was_begun) {
         sigstore_begin(account->signal); /* to look, not to stage */
     }

@@ -45,16 +45,17 @@ static bool may_ask(const struct request *request)
             wa_jid_same_user(peer, &device->lid));
 }
 
+/* A device has two addresses at most, and may ask by either: it is the same device. */
 static bool was_answered(const struct request *request)
 {
-    char device[WA_JID_TEXT_MAX];
+    const struct mailbox *mailbox = request->account->mailbox;
     const struct resend *resend;
 
-    (void)wa_jid_format(&request->receipt->peer, device);
-    LL_FOREACH(request->account->mailbox->resends, resend)
+    LL_FOREACH(mailbox->resends, resend)
     {
         if (strcmp(resend->message_id, request->row->message_id) == 0 &&
-            strcmp(resend->device, device) == 0 && resend->count >= request->retry.count) {
+            resend->count >= request->retry.count &&
+            lids_is_device(mailbox->lids, &request->receipt->peer, resend->device)) {
             return true;
         }
     }

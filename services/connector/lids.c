@@ -172,6 +172,18 @@ struct wa_jid lids_other(const struct lids *lids, const struct wa_jid *user)
     return wa_jid_make(user->server == WA_SERVER_PN ? WA_SERVER_LID : WA_SERVER_PN, other, 0);
 }
 
+bool lids_is_device(const struct lids *lids, const struct wa_jid *device, const char *text)
+{
+    struct wa_jid other = lids_other(lids, device);
+    char form[WA_JID_TEXT_MAX];
+
+    if (strcmp(wa_jid_format(device, form), text) == 0) {
+        return true;
+    }
+    other.device = device->device;
+    return !wa_jid_is_none(&other) && strcmp(wa_jid_format(&other, form), text) == 0;
+}
+
 void lids_tell(struct lids *lids, const struct wa_jid *pn, const struct wa_jid *lid)
 {
     const struct pair *known;

@@ -35,6 +35,9 @@ void lids_free(struct lids **lids);
  * none or it is not known. */
 struct wa_jid lids_other(const struct lids *lids, const struct wa_jid *user);
 
+/* Is @text the address of @device, in the form given or in the other one? */
+bool lids_is_device(const struct lids *lids, const struct wa_jid *device, const char *text);
+
 /* Somebody who must know says that @pn and @lid are one person. Others than these forms, and what
  * is known already, are passed over. */
 void lids_tell(struct lids *lids, const struct wa_jid *pn, const struct wa_jid *lid);

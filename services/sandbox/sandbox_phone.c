@@ -217,6 +217,7 @@ static struct sandbox_device *author_of(struct sandbox_world *world, const char 
 int sandbox_account_ask(struct sandbox_account *account, const char *id, int count, struct err *err)
 {
     struct sandbox_world *world = account->world;
+    struct sandbox_phone *phone = sandbox_phone_of(account);
     const struct sandbox_device *author = author_of(world, id);
     struct wa_message_received message = {.id = id, .time = sandbox_now_s(world)};
 
@@ -224,8 +225,8 @@ int sandbox_account_ask(struct sandbox_account *account, const char *id, int cou
         return err_set(err, ERR_NOT_FOUND, "no companion wrote a message %.64s", id);
     }
     sandbox_enter(world);
-    message.from = sandbox_device_jid(author, WA_SERVER_PN);
-    ask_for(sandbox_phone_of(account), &message, count);
+    message.from = sandbox_device_jid(author, sandbox_phone_form(phone, author->account));
+    ask_for(phone, &message, count);
     sandbox_leave(world);
     return 0;
 }

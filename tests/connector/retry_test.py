@@ -68,6 +68,22 @@ class Retry(kit.Case):
         self.settled(message, 5)
         self.assertEqual(self.kit.message_kinds(message), ["Queued", "Dispatched", "Sent"])
 
+    def test_by_whichever_address_it_asks_it_is_one_device(self):
+        session = self.kit.session("omar").link("491520000161")
+        friend = self.kit.sandbox.phone("491520000162", fail=1000, form="pn")
+        message = session.send(friend, "unreadable")
+        self.settled(message, 5)
+        self.kit.sandbox.behave(friend, form="lid")
+        for is_loaded in (False, True):
+            if is_loaded:  # what was answered stands in the table alone
+                self.kit.stack.ctl("kill", "connector-1")
+                self.kit.start_connector(1)
+                session.reach("CONNECTED")
+            for count in (1, 2, 3, 4, 5):
+                self.kit.sandbox.ask(friend, self.wire_id(message), count)
+            session.quiet()
+            self.settled(message, 5)
+
     def test_the_same_receipt_many_times_is_answered_once(self):
         session = self.kit.session("dino").link("491520000031")
         friend = self.kit.sandbox.phone("491520000032", **READS, fail=1)

@@ -43,7 +43,7 @@ struct message {
 #define MESSAGE_INPUT_LIST(X)                                                \
     X(ACCEPT)        /* SendMessage arrived; in_blast says from where */     \
     X(DISPATCH)      /* encrypted and stored, about to be written */         \
-    X(SEND_ACCEPTED) /* the server's ack */                                  \
+    X(SEND_ACCEPTED) /* the server's ack, or a retry receipt (S3) */         \
     X(SEND_REJECTED) /* the server's refusal; permanent or not */            \
     X(NO_ANSWER)     /* no ack in time on a connection that lived on (S3) */ \
     X(DELIVERED)     /* receipt */                                           \

@@ -59,7 +59,8 @@ bool inbox_message(struct turn *turn, struct account *account, struct incoming *
                    const struct wa_node *node);
 bool inbox_receipt(struct turn *turn, struct account *account, struct incoming *incoming,
                    const struct wa_node *node);
-/* A device cannot decrypt what we sent: it gets it once more, up to WA_RETRY_LIMIT times. */
+/* A device cannot decrypt what we sent: the server has it, and the device gets it once more, up to
+ * WA_RETRY_LIMIT times. */
 bool inbox_retry(struct turn *turn, struct account *account, struct incoming *incoming,
                  const struct wa_node *node, const struct wa_receipt *receipt);
 

@@ -157,6 +157,16 @@ static bool answer(struct request *request)
     return verdict != SIGSTORE_NOT_LOADED;
 }
 
+/* Whoever cannot read a message has got it, so the server had taken it, whether or not its ack has
+ * come (S3). */
+static void accepted(struct request *request)
+{
+    struct message_input input = {.kind = MESSAGE_IN_SEND_ACCEPTED,
+                                  .at_ms = request->receipt->time * 1000};
+
+    mailbox_decide(request->turn, request->account, request->row, &input);
+}
+
 bool inbox_retry(struct turn *turn, struct account *account, struct incoming *incoming,
                  const struct wa_node *node, const struct wa_receipt *receipt)
 {
@@ -168,12 +178,16 @@ bool inbox_retry(struct turn *turn, struct account *account, struct incoming *in
     request.row = mailbox_find(account->mailbox, receipt->id);
     request.is_own = wa_jid_same_user(&receipt->peer, &device->pn) ||
                      wa_jid_same_user(&receipt->peer, &device->lid);
-    if (request.row == NULL || wa_retry_parse(node, &request.retry, NULL) < 0 ||
-        request.retry.count > WA_RETRY_LIMIT || was_answered(&request)) {
+    if (request.row == NULL) {
         return true;
     }
     if (!may_ask(&request)) {
         log_warn("a retry is asked for by somebody else", LOG_STR("session", account->state.uuid));
+        return true;
+    }
+    accepted(&request);
+    if (wa_retry_parse(node, &request.retry, NULL) < 0 || request.retry.count > WA_RETRY_LIMIT ||
+        was_answered(&request)) {
         return true;
     }
     lids_addr(account->mailbox->lids, &receipt->peer, &request.addr);

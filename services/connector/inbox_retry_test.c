@@ -27,6 +27,8 @@ static const char wire_id[] = "3EB0";
 
 struct connector_metrics metrics;
 static unsigned n_acks;
+static unsigned n_decided;
+static struct message_input decided;
 
 struct mailbox *mailbox_of(struct account *account)
 {
@@ -44,7 +46,8 @@ void mailbox_decide(struct turn *turn, struct account *account, struct row *row,
     (void)turn;
     (void)account;
     (void)row;
-    (void)input;
+    n_decided++;
+    decided = *input;
 }
 
 void mailbox_send_after(struct account *account, const struct wa_node *node)
@@ -143,7 +146,7 @@ static int set_up(void **state)
 
     assert_int_equal(crypto_start(NULL), 0);
     metrics.resent = metric_counter("resent", "messages encrypted anew");
-    n_acks = 0;
+    n_acks = n_decided = 0;
     f->account.connector = &f->connector;
     f->account.mailbox = &f->mailbox;
     f->account.credentials = &f->credentials;
@@ -229,12 +232,30 @@ static size_t n_answers(const struct fixture *f)
     return f->turn.batch[0][TURN_RETRY].n;
 }
 
+static void asking_for_it_again_says_that_the_server_has_it(void **state)
+{
+    struct fixture *f = *state;
+    struct wa_jid own = wa_jid_make(WA_SERVER_PN, "4915111111111", 0);
+
+    ask(f, &f->row.to, 1);
+    assert_int_equal(n_decided, 1);
+    assert_int_equal(decided.kind, MESSAGE_IN_SEND_ACCEPTED);
+    assert_int_equal(decided.at_ms, ASKED_AT_S * INT64_C(1000));
+    ask(f, &f->row.to, 1); /* also when there is nothing more to answer */
+    ask(f, &f->row.to, WA_RETRY_LIMIT + 1);
+    assert_int_equal(n_decided, 3);
+    assert_int_equal(n_answers(f), 1);
+    ask(f, &own, 1); /* our own phone got its copy from nobody else */
+    assert_int_equal(n_decided, 4);
+}
+
 static void what_somebody_else_says_counts_for_nothing(void **state)
 {
     struct fixture *f = *state;
     struct wa_jid stranger = wa_jid_make(WA_SERVER_PN, "4915133333333", 0);
 
     ask(f, &stranger, 1);
+    assert_int_equal(n_decided, 0);
     assert_int_equal(n_answers(f), 0);
 }
 
@@ -263,6 +284,7 @@ static void a_device_is_answered_so_often_by_whichever_address_it_asks(void **st
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        RETRY_TEST(asking_for_it_again_says_that_the_server_has_it),
         RETRY_TEST(what_somebody_else_says_counts_for_nothing),
         RETRY_TEST(a_device_is_answered_so_often_by_whichever_address_it_asks),
     };

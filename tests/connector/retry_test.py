@@ -84,6 +84,17 @@ class Retry(kit.Case):
             session.quiet()
             self.settled(message, 5)
 
+    def test_asking_for_it_again_says_that_the_server_has_it(self):
+        session = self.kit.session("pola").link("491520000171")
+        friend = self.kit.sandbox.phone("491520000172", fail=1000)
+        self.kit.sandbox.hold_acks(friend)
+        message = session.send(friend, "unreadable, but there")
+        self.kit.message_reaches(message, "Sent")
+        wait_until(lambda: self.kit.sandbox.hold_acks(friend) == 6, 20, "five answers to be written")
+        self.kit.sandbox.hold_acks(friend, False)
+        self.settled(message, 5)
+        self.assertEqual(self.kit.message_kinds(message), ["Queued", "Dispatched", "Sent"])
+
     def test_the_same_receipt_many_times_is_answered_once(self):
         session = self.kit.session("dino").link("491520000031")
         friend = self.kit.sandbox.phone("491520000032", **READS, fail=1)

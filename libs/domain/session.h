@@ -68,14 +68,17 @@ struct session {
     char jid[PHONE_JID_MAX]; /* of the linked device */
     char lid[PHONE_JID_MAX];
     int32_t unlinked_losses; /* connections lost in a row before anything was scanned */
+    int32_t refused_code;    /* of OUTDATED or REFUSED, told last since the last login; 0 none */
     int64_t replaced_at_us;  /* last close by another login; 0 never */
 };
 
-#define SESSION_CLOSE_LIST(X)                            \
-    X(LOST)       /* any other reason; reconnects */     \
-    X(LOGGED_OUT) /* 401 */                              \
-    X(REPLACED)   /* another login of the same device */ \
-    X(BANNED)
+#define SESSION_CLOSE_LIST(X)                                          \
+    X(LOST)       /* any other reason; reconnects */                   \
+    X(LOGGED_OUT) /* 401 */                                            \
+    X(REPLACED)   /* another login of the same device */               \
+    X(BANNED)                                                          \
+    X(OUTDATED) /* the server does not take our version; reconnects */ \
+    X(REFUSED)  /* nor this login, as its code says; reconnects */
 
 enum session_close {
 #define SESSION_CLOSE_ENUM(name) SESSION_CLOSE_##name,

@@ -36,6 +36,7 @@ static void on_connect_requested(struct session *session,
     session->closing = false;
     session->unlinked_losses = 0;
     session->replaced_at_us = 0;
+    session->refused_code = 0;
     subscribe(session, &from->subscribe);
 }
 
@@ -60,6 +61,7 @@ static void on_logged_in(struct session *session, const struct session_logged_in
     session->phase = SESSION_CONNECTED;
     session->linked = true;
     session->unlinked_losses = 0;
+    session->refused_code = 0;
     set_text(session->jid, sizeof(session->jid), from->jid);
     set_text(session->lid, sizeof(session->lid), from->lid);
     set_text(session->push_name, sizeof(session->push_name), from->push_name);
@@ -67,7 +69,8 @@ static void on_logged_in(struct session *session, const struct session_logged_in
 
 static void on_connection_lost(struct session *session, const struct session_event *event)
 {
-    const char *reason = event->as.connection_lost.reason;
+    const struct session_connection_lost *lost = &event->as.connection_lost;
+    const char *reason = lost->reason != NULL ? lost->reason : "";
 
     if (session->linked) {
         session->phase = SESSION_RECONNECTING;
@@ -75,8 +78,10 @@ static void on_connection_lost(struct session *session, const struct session_eve
         session->phase = SESSION_CONNECTING;
         session->unlinked_losses++;
     }
-    if (reason != NULL && strcmp(reason, "replaced") == 0) {
+    if (strcmp(reason, "replaced") == 0) {
         session->replaced_at_us = event->occurred_at;
+    } else if (strcmp(reason, "outdated") == 0 || strcmp(reason, "refused") == 0) {
+        session->refused_code = lost->code;
     }
 }
 

@@ -37,6 +37,7 @@ static const struct state_member members[] = {
     MEMBER(lid, STATE_TEXT),
     MEMBER(unlinked_losses, STATE_I32),
     MEMBER(replaced_at_us, STATE_I64),
+    MEMBER(refused_code, STATE_I32),
 };
 
 enum { MEMBERS_N = sizeof(members) / sizeof(members[0]) };

@@ -55,6 +55,16 @@ static void reconnect(const struct session *session, const struct session_observ
         (struct session_reconnect_scheduled){.attempt = 1, .delay_ms = (int32_t)out->delay_ms};
 }
 
+/* While it reconnects a try that fails is a metric, unless it is more than a try: the second login
+ * must know of the first, and whoever waits must know why waiting is of no use. */
+static bool is_told(const struct session *session, const struct session_observation *seen)
+{
+    bool is_refused = seen->close == SESSION_CLOSE_OUTDATED || seen->close == SESSION_CLOSE_REFUSED;
+
+    return seen->close == SESSION_CLOSE_REPLACED ||
+           (is_refused && seen->closed != NULL && seen->closed->code != session->refused_code);
+}
+
 static void lost(const struct session *session, const struct session_observation *seen,
                  const char *reason, const struct session_context *context,
                  struct session_decision *out)
@@ -80,8 +90,8 @@ static void lost(const struct session *session, const struct session_observation
         reconnect(session, seen, reason, context, out);
         break;
     case SESSION_RECONNECTING:
-        if (seen->close == SESSION_CLOSE_REPLACED) {
-            connection_lost(session, seen, reason, context, out); /* the second one must know */
+        if (is_told(session, seen)) {
+            connection_lost(session, seen, reason, context, out);
         }
         open_later(context->tries, context, out);
         break;
@@ -119,6 +129,12 @@ static void closed(const struct session *session, const struct session_observati
         } else {
             lost(session, seen, "replaced", context, out);
         }
+        break;
+    case SESSION_CLOSE_OUTDATED:
+        lost(session, seen, "outdated", context, out);
+        break;
+    case SESSION_CLOSE_REFUSED:
+        lost(session, seen, "refused", context, out);
         break;
     case SESSION_CLOSE_LOST:
         lost(session, seen, NULL, context, out);

@@ -86,11 +86,15 @@ static enum session_observation_kind random_kind(struct testkit_random *random)
 
 static struct session_observation random_seen(struct testkit_random *random)
 {
+    static const struct session_closed closed[] = {{.has_code = true, .code = 405},
+                                                   {.has_code = true, .code = 409}};
+
     return (struct session_observation){
         .kind = random_kind(random),
         .close = testkit_below(random, 2) == 0
                      ? SESSION_CLOSE_LOST
                      : (enum session_close)testkit_below(random, SESSION_CLOSE_COUNT),
+        .closed = &closed[testkit_below(random, 2)],
         .paired = {.jid = "6281233784490:4@s.whatsapp.net", .phone = "6281233784490"},
         .phone_taken = testkit_below(random, 4) == 0,
         .login = {.jid = "6281233784490:4@s.whatsapp.net", .push_name = "Budi"},

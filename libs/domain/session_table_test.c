@@ -202,6 +202,7 @@ enum given {
     TAKEN = 1 << 1,    /* the phone is another session's */
     ASKED = 1 << 2,    /* an order of ours waits: disconnect in DISCONNECTED, logout elsewhere */
     REPLACED = 1 << 3, /* another login took over a minute ago */
+    TOLD = 1 << 4,     /* that the server refuses it, with the same code */
 };
 
 struct seen_row {
@@ -222,6 +223,8 @@ struct seen_row {
 #define LOST          "RECONNECTING: ConnectionLost, ReconnectScheduled"
 #define RESTART       "RECONNECTING: ConnectionLost(restart)"
 #define REPLACED_ONCE "RECONNECTING: ConnectionLost(replaced), ReconnectScheduled"
+#define OUTDATED      "RECONNECTING: ConnectionLost(outdated), ReconnectScheduled"
+#define REFUSED       "RECONNECTING: ConnectionLost(refused), ReconnectScheduled"
 #define CLOSE         "- (close)"
 #define LATER         "- (open later)"
 
@@ -273,6 +276,17 @@ static const struct seen_row seen_rows[] = {
      {"-", "-", REPLACED_ONCE, "CONNECTING: ConnectionLost(replaced)", REPLACED_ONCE, REPLACED_ONCE, "= ConnectionLost(replaced)", "-", "-", "-"}},
     {"Closed, replaced, again within five minutes", SESSION_SAW_CLOSED, SESSION_CLOSE_REPLACED, LINKED | REPLACED,
      {"-", "-", TOOK_OVER, TOOK_OVER, TOOK_OVER, TOOK_OVER, TOOK_OVER, "-", "-", "-"}},
+    {"Closed, outdated", SESSION_SAW_CLOSED, SESSION_CLOSE_OUTDATED, LINKED,
+     {"-", "-", OUTDATED, "CONNECTING: ConnectionLost(outdated)", OUTDATED, OUTDATED, "= ConnectionLost(outdated)", "-", "-", "-"}},
+    {"Closed, outdated, not linked", SESSION_SAW_CLOSED, SESSION_CLOSE_OUTDATED, 0,
+     {"-", "-", "= ConnectionLost(outdated)", "CONNECTING: ConnectionLost(outdated)", OUTDATED, OUTDATED, "= ConnectionLost(outdated)",
+      "-", "-", "-"}},
+    {"Closed, outdated, as was told", SESSION_SAW_CLOSED, SESSION_CLOSE_OUTDATED, LINKED | TOLD,
+     {"-", "-", OUTDATED, "CONNECTING: ConnectionLost(outdated)", OUTDATED, OUTDATED, LATER, "-", "-", "-"}},
+    {"Closed, refused", SESSION_SAW_CLOSED, SESSION_CLOSE_REFUSED, LINKED,
+     {"-", "-", REFUSED, "CONNECTING: ConnectionLost(refused)", REFUSED, REFUSED, "= ConnectionLost(refused)", "-", "-", "-"}},
+    {"Closed, refused, as was told", SESSION_SAW_CLOSED, SESSION_CLOSE_REFUSED, LINKED | TOLD,
+     {"-", "-", REFUSED, "CONNECTING: ConnectionLost(refused)", REFUSED, REFUSED, LATER, "-", "-", "-"}},
     {"IdleTimeout", SESSION_SAW_IDLE, 0, 0,
      {"-", "-", IDLE, IDLE, "-", "-", "-", "-", "-", "-"}},
     {"IdleTimeout, linked", SESSION_SAW_IDLE, 0, LINKED,
@@ -291,9 +305,13 @@ static const struct seen_row seen_rows[] = {
 
 static struct session_observation seen_of(const struct seen_row *row)
 {
+    static const struct session_closed refused = {.has_code = true, .code = 405};
+    bool is_refused = row->close == SESSION_CLOSE_OUTDATED || row->close == SESSION_CLOSE_REFUSED;
+
     return (struct session_observation){
         .kind = row->kind,
         .close = row->close,
+        .closed = is_refused ? &refused : NULL,
         .connector_id = "connector-1",
         .detail = "no answer",
         .qr = {.ordinal = 1, .expires_at = 1},
@@ -314,6 +332,9 @@ static struct session given_for(const struct seen_row *row, enum session_phase p
 
     if ((row->given & REPLACED) != 0) {
         session.replaced_at_us = session_tester_noon.now_us - 60000000;
+    }
+    if ((row->given & TOLD) != 0) {
+        session.refused_code = 405;
     }
     if ((row->given & ASKED) == 0) {
         return session;

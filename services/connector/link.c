@@ -116,6 +116,11 @@ static enum session_close close_of(enum wa_end end)
         return SESSION_CLOSE_REPLACED;
     case WA_END_BANNED:
         return SESSION_CLOSE_BANNED;
+    case WA_END_OUTDATED:
+        return SESSION_CLOSE_OUTDATED;
+    case WA_END_REFUSED:
+    case WA_END_BANNED_FOR_NOW:
+        return SESSION_CLOSE_REFUSED;
     default:
         return SESSION_CLOSE_LOST;
     }

@@ -227,11 +227,43 @@ static void one_frame_more_ends_the_connection(void **state)
     tear_down(&f);
 }
 
+/* What the server says of it goes on to the decider; everything else is a lost connection. */
+static void a_refusal_is_seen_as_one(void **state)
+{
+    static const struct {
+        enum wa_end end;
+        enum session_close close;
+    } ends[] = {
+        {WA_END_OUTDATED, SESSION_CLOSE_OUTDATED},      {WA_END_REFUSED, SESSION_CLOSE_REFUSED},
+        {WA_END_BANNED_FOR_NOW, SESSION_CLOSE_REFUSED}, {WA_END_BANNED, SESSION_CLOSE_BANNED},
+        {WA_END_LOGGED_OUT, SESSION_CLOSE_LOGGED_OUT},  {WA_END_REPLACED, SESSION_CLOSE_REPLACED},
+        {WA_END_UNAVAILABLE, SESSION_CLOSE_LOST},       {WA_END_RATE_LIMITED, SESSION_CLOSE_LOST},
+    };
+    struct fixture f;
+
+    (void)state;
+    set_up(&f);
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        struct wa_event event = {.kind = WA_EVENT_ENDED};
+
+        link_open(&f.account);
+        event.ended.end = ends[i].end;
+        event.ended.code = 405;
+        link_client_ops.on_event(f.account.link, &event);
+        assert_null(f.account.link);
+        assert_int_equal(last_seen->saw.kind, SESSION_SAW_CLOSED);
+        assert_int_equal(last_seen->saw.close, ends[i].close);
+        assert_int_equal(last_seen->saw.closed->code, 405);
+    }
+    tear_down(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(frames_are_held_while_the_partition_is_away),
         cmocka_unit_test(one_frame_more_ends_the_connection),
+        cmocka_unit_test(a_refusal_is_seen_as_one),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

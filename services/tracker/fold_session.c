@@ -141,6 +141,7 @@ static void on_paired(struct session_row *row, const struct session_paired *from
 static void on_logged_in(struct session_row *row, const struct session_logged_in *from)
 {
     row->last_login = from->at * 1000;
+    row->disconnect_reason = NULL;
     set_if_given(&row->jid, from->jid);
     set_if_given(&row->lid, from->lid);
     set_if_given(&row->push_name, from->push_name);
@@ -227,6 +228,12 @@ static void fold_payload(struct session_row *row, struct arena *arena,
     case SESSION_EVENT_DISCONNECT_REQUESTED:
         row->disconnect_reason = "user";
         break;
+    case SESSION_EVENT_CONNECTION_LOST:
+        row->disconnect_reason = event->as.connection_lost.reason;
+        break;
+    case SESSION_EVENT_QR_ISSUED:
+        row->disconnect_reason = NULL;
+        break;
     case SESSION_EVENT_DISCONNECTED:
         row->disconnect_reason = event->as.disconnected.reason;
         break;
@@ -239,10 +246,8 @@ static void fold_payload(struct session_row *row, struct arena *arena,
         break;
     case SESSION_EVENT_NONE: /* of a later version */
     case SESSION_EVENT_SOCKET_OPENED:
-    case SESSION_EVENT_QR_ISSUED:
     case SESSION_EVENT_PAIR_CODE_ISSUED:
     case SESSION_EVENT_PAIR_REJECTED:
-    case SESSION_EVENT_CONNECTION_LOST:
     case SESSION_EVENT_RECONNECT_SCHEDULED:
     case SESSION_EVENT_DISCONNECT_FAILED:
     case SESSION_EVENT_LOGOUT_REQUESTED:

@@ -255,8 +255,8 @@ static void a_session_has_one_row_with_what_its_events_said(void **state)
     expect(f,
            "SELECT concat_ws(' ', state, connected, logged_in, is_active, connection_quality, "
            "desired_online, "
-           "linked, applied_seq) FROM proj.sessions",
-           "RECONNECTING f t t unknown t t 12");
+           "linked, applied_seq, disconnect_reason) FROM proj.sessions",
+           "RECONNECTING f t t unknown t t 12 closed");
     expect(
         f,
         "SELECT concat_ws(' ', metadata, events, webhook_url, encode(token_enc, 'escape'), "

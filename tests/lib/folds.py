@@ -79,6 +79,7 @@ class Session(Fold):
         self.state = dict.fromkeys(texts, "") | {
             "phase": "NONE", "sequence": 0, "epoch": 0, "id": 0, "user_id": 0, "subscribe": 0, "wants_online": False,
             "linked": False, "closing": False, "logging_out": False, "unlinked_losses": 0, "replaced_at_us": 0,
+            "refused_code": 0,
         }  # fmt: skip
         self.newest_jid = ""  # also after the account was unlinked
         self.secret: bytes | None = None
@@ -119,7 +120,9 @@ class Session(Fold):
         self.subscribe(body["subscribe"])
 
     def on_connect_requested(self, body, _):
-        self.state |= {"phase": "CONNECTING", "wants_online": True, "closing": False, "unlinked_losses": 0, "replaced_at_us": 0}
+        self.state |= {
+            "phase": "CONNECTING", "wants_online": True, "closing": False, "unlinked_losses": 0, "replaced_at_us": 0, "refused_code": 0,
+        }  # fmt: skip
         self.subscribe(body["subscribe"])
 
     def on_qr_issued(self, *_):
@@ -132,7 +135,7 @@ class Session(Fold):
         self.newest_jid = body["jid"]
 
     def on_logged_in(self, body, _):
-        self.state |= {"phase": "CONNECTED", "linked": True, "unlinked_losses": 0}
+        self.state |= {"phase": "CONNECTED", "linked": True, "unlinked_losses": 0, "refused_code": 0}
         self.set_given(body, "jid", "lid", "push_name")
         self.newest_jid = body["jid"]
 
@@ -144,6 +147,8 @@ class Session(Fold):
         self.state["unlinked_losses"] += not self.state["linked"]
         if body["reason"] == "replaced":
             self.state["replaced_at_us"] = micros(event.value["occurred_at"])
+        if body["reason"] in ("outdated", "refused"):
+            self.state["refused_code"] = body["code"] or 0
 
     def on_disconnect_requested(self, *_):
         self.state |= {"phase": "DISCONNECTED", "wants_online": False, "closing": True}

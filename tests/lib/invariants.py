@@ -88,7 +88,8 @@ def check_session_event(state: dict, event) -> None:
     if kind == "reconnect_scheduled":
         assert state["linked"] and 0 <= body["delay_ms"] <= RECONNECT_MAX_MS and body["attempt"] >= 1, f"{where(event)}: {body}"
     if kind == "connection_lost" and state["phase"] == "RECONNECTING":
-        assert body["reason"] == "replaced", f"{where(event)}: single tries are no events, {body}"
+        is_news = body["reason"] in ("outdated", "refused") and (body["code"] or 0) != state["refused_code"]
+        assert body["reason"] == "replaced" or is_news, f"{where(event)}: single tries are no events, {body}"
     if kind in ("logout_requested", "profile_updated"):
         assert state["linked"], f"{where(event)} without an account"
 

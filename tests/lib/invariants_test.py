@@ -42,9 +42,10 @@ PAIRED = ("paired", {"jid": JID, "lid": None, "phone": PHONE, "platform": None, 
                      "phone_mismatch": False})  # fmt: skip
 LOGGED_IN = ("logged_in", {"jid": JID, "lid": None, "push_name": None, "at": at(0)})
 LOST = ("connection_lost", {"code": None, "reason": "closed"})
+OUTDATED = ("connection_lost", {"code": 405, "reason": "outdated"})
 AGAIN = ("reconnect_scheduled", {"attempt": 1, "delay_ms": 900})
 SESSION = [CREATED, CONNECT, ("socket_opened", {"connector_id": "c"}), QR, ("qr_issued", {"ordinal": 2, "expires_at": at(30)}),
-           PAIRED, LOGGED_IN, LOST, AGAIN, LOGGED_IN, ("logged_out", {"reason": "remote"})]  # fmt: skip
+           PAIRED, LOGGED_IN, LOST, AGAIN, OUTDATED, LOGGED_IN, ("logged_out", {"reason": "remote"})]  # fmt: skip
 
 
 def counts(index=0, sent=0, failed=0, skipped=0, delivered=0, read=0) -> dict:
@@ -116,6 +117,7 @@ class Broken(unittest.TestCase):
             "code 3 after 1": changed(SESSION, 4, ordinal=3),
             "'delay_ms': 30001": changed(SESSION, 8, delay_ms=30001),
             "single tries": SESSION[:8] + [LOST],
+            "single tries .* 'outdated'": SESSION[:8] + [AGAIN, OUTDATED, OUTDATED],
             "qr_issued .* in state CONNECTED": SESSION[:7] + [QR],
             "linked True, jid ''": changed(SESSION, 5, jid=""),
             "logged_in .* in state LOGGED_OUT": SESSION + [LOGGED_IN],

@@ -156,6 +156,51 @@ static void keys_that_are_lost_are_made_anew_under_new_ids(void **state)
     assert_int_equal(sandbox_world_ledger(f->world)->by_reason[SANDBOX_VIOLATION_PREKEY_REUSED], 1);
 }
 
+static void logins_are_refused_with_the_code_that_was_said(void **state)
+{
+    static const struct {
+        uint32_t code;
+        enum wa_end end;
+    } refusals[] = {{405, WA_END_OUTDATED}, {409, WA_END_REFUSED}, {402, WA_END_BANNED_FOR_NOW}};
+    struct world_tester *f = *state;
+
+    (void)tester_pair(&f->tester, f->alice);
+    for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+        sandbox_account_behaviour(f->alice)->refuse_logins = refusals[i].code;
+        tester_cut(&f->tester);
+        tester_connect(&f->tester);
+        assert_true(f->tester.has_ended);
+        assert_int_equal(f->tester.ended, refusals[i].end);
+    }
+    sandbox_account_behaviour(f->alice)->refuse_logins = 0;
+    tester_connect(&f->tester);
+    assert_true(tester_is_up(&f->tester));
+    world_tester_no_violations(f);
+}
+
+static void uploads_of_keys_are_refused_as_often_as_was_said(void **state)
+{
+    struct world_tester *f = *state;
+    struct wa_prekey key = {.id = 100};
+    struct wa_prekeys_upload upload = {.keys = &key, .n = 1};
+    struct sandbox_device_view before;
+    struct sandbox_device_view after;
+    size_t at = 0;
+
+    (void)tester_pair(&f->tester, f->alice);
+    assert_true(sandbox_account_device(f->alice, &at, &before));
+    sandbox_account_behaviour(f->alice)->refuse_keys = 1;
+    assert_int_equal(sigstore_bundle(f->tester.signal, false, &upload.own), SIGSTORE_OK);
+    for (int round = 0; round < 2; round++) {
+        tester_request(&f->tester, wa_prekeys_upload(&f->tester.arena, NULL, &upload));
+        assert_int_equal(f->tester.reply_code, round == 0 ? 503 : 0);
+        at = 0;
+        assert_true(sandbox_account_device(f->alice, &at, &after));
+        assert_int_equal(after.prekeys, before.prekeys + (size_t)round);
+    }
+    world_tester_no_violations(f);
+}
+
 #define BEHAVIOUR_TEST(name) \
     cmocka_unit_test_setup_teardown(name, world_tester_set_up, world_tester_tear_down)
 
@@ -168,6 +213,8 @@ int main(void)
         BEHAVIOUR_TEST(bundles_wait_until_they_are_given_out),
         BEHAVIOUR_TEST(a_hidden_phone_writes_by_lid_alone),
         BEHAVIOUR_TEST(keys_that_are_lost_are_made_anew_under_new_ids),
+        BEHAVIOUR_TEST(logins_are_refused_with_the_code_that_was_said),
+        BEHAVIOUR_TEST(uploads_of_keys_are_refused_as_often_as_was_said),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

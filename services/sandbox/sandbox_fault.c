@@ -18,6 +18,14 @@ bool sandbox_fault_holds(struct sandbox_conn *conn, const struct wa_node *node,
     return true;
 }
 
+bool sandbox_fault_refuses_keys(struct sandbox_account *account)
+{
+    bool refuses = account->behaviour.refuse_keys > 0;
+
+    account->behaviour.refuse_keys -= refuses ? 1 : 0;
+    return refuses;
+}
+
 void sandbox_account_hold_acks(struct sandbox_account *account, bool hold)
 {
     account->holds_acks = hold;

@@ -311,6 +311,9 @@ void sandbox_keys_handle(struct sandbox_conn *conn, const struct wa_node *iq);
 bool sandbox_fault_holds(struct sandbox_conn *conn, const struct wa_node *node,
                          const struct wa_node *ack);
 
+/* Is this upload of prekeys by a companion of @account one of those that are to be refused? */
+bool sandbox_fault_refuses_keys(struct sandbox_account *account);
+
 /* ---- answers that are kept back (sandbox_held.c) ---- */
 
 enum sandbox_held_kind { SANDBOX_HELD_BUNDLES, SANDBOX_HELD_ACK };

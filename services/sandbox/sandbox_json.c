@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 
-enum { DELAY_MAX_MS = 24 * 3600 * 1000, COUNT_MAX = 1000000 };
+enum { DELAY_MAX_MS = 24 * 3600 * 1000, COUNT_MAX = 1000000, REFUSE_CODE_MAX = 999 };
 
 static const char *const reply_names[] = {"none", "text", "echo", NULL};
 static const char *const form_names[] = {"auto", "pn", "lid", NULL};
@@ -44,6 +44,9 @@ static json_t *behaviour_of(const struct sandbox_behaviour *behaviour)
                        "form", form_names[behaviour->form], "hidden", behaviour->is_hidden,
                        "unlisted", (json_int_t)behaviour->unlisted, "unlisted_all",
                        behaviour->unlisted_all, "hold_bundles", behaviour->holds_bundles));
+    (void)json_object_update_new(out, json_pack("{s:I,s:I}", "refuse_keys",
+                                                (json_int_t)behaviour->refuse_keys, "refuse_logins",
+                                                (json_int_t)behaviour->refuse_logins));
     return out;
 }
 
@@ -237,6 +240,16 @@ static int take_told(const json_t *body, struct sandbox_behaviour *out, struct e
     return rc == 0 ? take_bool(body, "hold_bundles", &out->holds_bundles, err) : rc;
 }
 
+/* What the server refuses its companions. */
+static int take_refused(const json_t *body, struct sandbox_behaviour *out, struct err *err)
+{
+    int64_t code = out->refuse_logins;
+    int rc = take_int(body, "refuse_logins", REFUSE_CODE_MAX, &code, err);
+
+    out->refuse_logins = (uint32_t)code;
+    return rc < 0 ? rc : take_count(body, "refuse_keys", &out->refuse_keys, err);
+}
+
 int sandbox_json_behaviour(const json_t *body, struct sandbox_behaviour *out, struct err *err)
 {
     struct sandbox_behaviour made = *out;
@@ -247,7 +260,8 @@ int sandbox_json_behaviour(const json_t *body, struct sandbox_behaviour *out, st
         take_count(body, "fail", &made.fail, err) < 0 ||
         take_count(body, "damage", &made.damage, err) < 0 ||
         take_bool(body, "retry_keys", &retry_keys, err) < 0 || take_read(body, &made, err) < 0 ||
-        take_reply(body, &made, err) < 0 || take_told(body, &made, err) < 0) {
+        take_reply(body, &made, err) < 0 || take_told(body, &made, err) < 0 ||
+        take_refused(body, &made, err) < 0) {
         return -ERR_INVALID;
     }
     made.keyless = !retry_keys;
@@ -272,9 +286,9 @@ static int take_numbers(const json_t *numbers, struct sandbox_json_phones *out, 
 int sandbox_json_phones(const json_t *body, struct sandbox_json_phones *out, struct err *err)
 {
     static const char *const members[] = {
-        "delay_ms",       "read",       "read_delay_ms", "reply",       "fail",
-        "reply_delay_ms", "reply_text", "damage",        "retry_keys",  "form",
-        "hidden",         "unlisted",   "unlisted_all",  "hold_bundles"};
+        "delay_ms",     "read",         "read_delay_ms", "reply",        "fail",   "reply_delay_ms",
+        "reply_text",   "damage",       "retry_keys",    "form",         "hidden", "unlisted",
+        "unlisted_all", "hold_bundles", "refuse_keys",   "refuse_logins"};
     const json_t *numbers = json_object_get(body, "numbers");
     int64_t count = 0;
     int rc;

@@ -81,6 +81,10 @@ static void answer_upload(struct sandbox_conn *conn, const struct wa_node *iq)
         sandbox_iq_fail(conn, iq, 406, "not-acceptable");
         return;
     }
+    if (sandbox_fault_refuses_keys(conn->device->account)) {
+        sandbox_iq_fail(conn, iq, 503, "service-unavailable");
+        return;
+    }
     keep(conn->device, &upload);
     sandbox_conn_send(conn, wa_iq_result(&conn->world->arena, iq));
 }

@@ -47,6 +47,10 @@ void sandbox_login(struct sandbox_conn *conn, const struct wa_payload *payload)
         refuse(conn, 401);
         return;
     }
+    if (device->account->behaviour.refuse_logins != 0) {
+        refuse(conn, (int)device->account->behaviour.refuse_logins);
+        return;
+    }
     if (device->conn != NULL) {
         sandbox_login_end(device->conn, 0, "replaced");
     }

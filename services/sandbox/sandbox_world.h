@@ -115,6 +115,8 @@ struct sandbox_behaviour {
     uint32_t unlisted;      /* the next so many times, the server does not tell its devices */
     bool unlisted_all;      /* ... nor those of anybody else in the same query */
     bool holds_bundles;     /* answers with a bundle of it wait until this is false */
+    uint32_t refuse_keys;   /* the next so many uploads of its companions' prekeys are refused */
+    uint32_t refuse_logins; /* with this code its companions' logins are; 0: they are not */
 };
 
 /* Make @n phones with free numbers after one another, or those of @numbers (digits, 7 to 15) where

@@ -71,6 +71,18 @@ class Keys(kit.Case):
         self.assertEqual(max(self.ids(session)), last + FIRST)
         self.readable(session, "491530000022", "hello")
 
+    def test_an_upload_that_is_refused_is_tried_again(self):
+        session = self.kit.session("tilo").link("491530000041")
+        session.quiet()
+        last = max(self.ids(session))
+        connection = session.companion()["connection"]
+        self.kit.sandbox.behave(session.number, refuse_keys=2)
+        self.kit.sandbox.lose_keys(session)
+        wait_until(lambda: self.at_server(session) == FIRST, 60, "the third try")
+        self.assertEqual(session.companion()["connection"], connection)  # without another login
+        self.assertEqual(max(self.ids(session)), last + FIRST)  # the same keys each time
+        self.readable(session, "491530000042", "hello")
+
     def test_old_ones_go(self):
         session = self.kit.session("sven").link("491530000031")
         session.quiet()

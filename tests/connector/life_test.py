@@ -154,6 +154,32 @@ class Life(kit.Case):
         self.assertIn("SessionPairRejected", other.kinds())
         self.assertEqual(len(self.kit.sandbox.show("491510000051")["devices"]), 1)
 
+    def refusals(self, session) -> list[tuple[str, int | None]]:
+        """(reason, code) of each connection that was lost since the last login."""
+        found = []
+        for event in session.events():
+            lost = event["connection_lost"]
+            found = [] if event["logged_in"] else found + ([(lost["reason"], lost["code"])] if lost else [])
+        return found
+
+    def refused_tries(self, session) -> int:
+        return len([line for line in self.kit.log().splitlines() if "connection ended" in line and session.uuid in line and '"code":4' in line])
+
+    def test_a_login_that_is_refused_is_told_once_and_tried_again(self):
+        """The version is too old, then the login is not liked, then all is well."""
+        session = self.kit.session("inge").link("491510000091")
+        self.kit.sandbox.behave(session.number, refuse_logins=405)
+        self.kit.stack.ctl("kill", "connector-1")
+        self.kit.start_connector(1)
+        wait_until(lambda: self.refused_tries(session) >= 3, 60, "three tries")
+        self.assertEqual(self.refusals(session), [("restart", None), ("outdated", 405)])
+        self.assertEqual(session.state(), "RECONNECTING")
+        self.kit.sandbox.behave(session.number, refuse_logins=409)
+        wait_until(lambda: len(self.refusals(session)) == 3, 60, "the other reason")
+        self.assertEqual(self.refusals(session)[-1], ("refused", 409))
+        self.kit.sandbox.behave(session.number, refuse_logins=0)
+        session.reach("CONNECTED", 60)
+
     def test_unlinked_by_the_phone(self):
         session = self.kit.session("hugo").link("491510000061")
         device = session.companion()["device"]

@@ -92,6 +92,23 @@ class Sessions(unittest.TestCase):
         self.driver.api.call("POST", f"/api/sessions/{account.id}/connect")
         self.assertEqual(self.driver.wait_connected(account.id)["phone"], account.phone)
 
+    def test_why_a_session_does_not_come_back_is_shown(self):
+        account = self.driver.account()
+        phone = f"/admin/phones/{account.phone}"
+        device = self.driver.sandbox.call("GET", phone)["devices"][0]["device"]
+        self.driver.sandbox.call("POST", f"{phone}/behaviour", {"refuse_logins": 405})
+        self.driver.sandbox.call("POST", f"{phone}/devices/{device}/replace")
+        self.shows(account, "RECONNECTING", "outdated")
+        self.assertFalse(self.driver.session(account.id)["connected"])
+        self.driver.sandbox.call("POST", f"{phone}/behaviour", {"refuse_logins": 0})
+        self.driver.wait_connected(account.id)
+        self.shows(account, "CONNECTED", "")
+
+    def shows(self, account, state: str, reason: str) -> None:
+        """The dashboards' table, once it has come to that."""
+        query = f"select state, coalesce(disconnect_reason, '') from proj.sessions where session_key = '{account.id}'"
+        wait_until(lambda: self.stack.sql(query) == [[state, reason]], 60, f"{state} because of {reason}: {self.stack.sql(query)}")
+
     def test_a_text_goes_out_and_its_receipts_come_back(self):
         account = self.driver.account()
         number = self.driver.sandbox.make_phones(1, delay_ms=20, read_delay_ms=20)[0]

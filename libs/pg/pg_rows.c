@@ -129,8 +129,13 @@ int64_t pg_get_time_us(const struct pg_rows *rows, size_t row, int column)
 {
     struct bytes from = cell(rows, row, column);
 
+    int64_t since_2000_us = (int64_t)big_endian(from);
+
     assert(PQftype(rows->result, column) == PG_OID_TIMESTAMPTZ);
-    return from.n == 8 ? (int64_t)big_endian(from) + PG_EPOCH_US : INT64_MIN;
+    if (from.n != 8) {
+        return INT64_MIN;
+    }
+    return since_2000_us > INT64_MAX - PG_EPOCH_US ? INT64_MAX : since_2000_us + PG_EPOCH_US;
 }
 
 double pg_get_double(const struct pg_rows *rows, size_t row, int column)

@@ -7,7 +7,6 @@
 
 #include "base/arena.h"
 #include "base/err.h"
-#include "domain/phone.h"
 #include "domain/template.h"
 #include "ingress/request.h"
 
@@ -22,17 +21,32 @@ static bool is_variable_name(const char *name)
     return n > 0 && n <= TEMPLATE_NAME_MAX && strspn(name, letters) > 0 && strspn(name, more) == n;
 }
 
-static int set_phone(const char *text, struct arena *arena, struct recipient *out, struct err *err)
+int recipient_phone(const char *name, const char *text, char out[PHONE_MAX], struct err *err)
 {
     struct destination to;
 
-    if (text == NULL || destination_parse(text, &to) < 0) {
+    if (destination_parse(text, &to) < 0) {
         return err_set(err, ERR_INVALID,
-                       "phone must be an international number with its country code, such as "
-                       "6281234567890, or a JID");
+                       "%s must be an international number with its country code, such as "
+                       "6281234567890, or a user's JID",
+                       name);
     }
-    out->phone = arena_strdup(arena, to.kind == DESTINATION_GROUP ? to.jid : to.phone);
+    if (to.kind == DESTINATION_GROUP) {
+        return err_set(err, ERR_INVALID, "%s is a group: sending to groups is not supported", name);
+    }
+    memcpy(out, to.phone, PHONE_MAX);
     return 0;
+}
+
+static int set_phone(const char *text, struct arena *arena, struct recipient *out, struct err *err)
+{
+    char phone[PHONE_MAX];
+    int rc = recipient_phone("phone", text, phone, err);
+
+    if (rc == 0) {
+        out->phone = arena_strdup(arena, phone);
+    }
+    return rc;
 }
 
 static int set_text(const char *what, const char *text, size_t max, struct arena *arena,

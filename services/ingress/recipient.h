@@ -1,12 +1,13 @@
 /* recipient: one recipient of a blast out of a JSON object or a CSV row. Pure.
  *
- * What comes out is what travels: phone is digits, or a group's JID. Memory is the arena's. */
+ * What comes out is what travels: phone is digits. Memory is the arena's. */
 #ifndef INGRESS_RECIPIENT_H
 #define INGRESS_RECIPIENT_H
 
 #include <stddef.h>
 
 #include "base/attr.h"
+#include "domain/phone.h"
 #include "ingress/csv.h"
 #include "record/records.h"
 
@@ -20,6 +21,11 @@ enum {
     RECIPIENT_VALUE_MAX = 1024,    /* characters of a variable's value */
     RECIPIENT_VARIABLES_MAX = 50
 };
+
+/* The digits of @text, the member @name: a phone, or a user's JID. -ERR_INVALID says what is wrong,
+ * of a group's JID that groups are not sent to. */
+NODISCARD int recipient_phone(const char *name, const char *text, char out[PHONE_MAX],
+                              struct err *err);
 
 /* {phone, contactName?, variables?, messageTemplate?}. -ERR_INVALID says which member. */
 NODISCARD int recipient_from_json(const struct json_t *json, struct arena *arena,

@@ -48,7 +48,9 @@ static void bad_objects_say_what_is_wrong(void **state)
 {
     (void)state;
     expect_json("{\"phone\":\"6281381393739\"}", NULL);
-    expect_json("{\"phone\":\"120363302171476233@g.us\"}", NULL);
+    expect_json("{\"phone\":\"6281381393739@s.whatsapp.net\"}", NULL);
+    expect_json("{\"phone\":\"120363302171476233@g.us\"}", "phone is a group: sending to groups");
+    expect_json("{\"phone\":\"6281381393739-1624931511@g.us\"}", "phone is a group");
     expect_json("[]", "must be an object");
     expect_json("{}", "phone is required");
     expect_json("{\"phone\":\"081381393739\"}", "phone must be an international number");
@@ -71,6 +73,8 @@ static void rows_become_recipients(void **state)
     const struct csv_row row = {.line = 2, .n = 4, .cells = {"x,1", " 6281381393739", "Ani", ""}};
     const struct csv_row narrow = {.line = 3, .n = 3, .cells = {"x", "6281381393739", "Ani"}};
     const struct csv_row broken = {.line = 4, .problem = "not UTF-8"};
+    const struct csv_row group = {
+        .line = 5, .n = 4, .cells = {"x", " 120363302171476233@g.us", "Friends", ""}};
     struct recipient_columns columns;
     struct arena arena = {0};
     struct recipient r = {0};
@@ -89,6 +93,8 @@ static void rows_become_recipients(void **state)
     assert_string_equal(err.text, "3 cells where the header has 4");
     assert_int_equal(recipient_from_row(&columns, &broken, &arena, &r, &err), -ERR_INVALID);
     assert_string_equal(err.text, "not UTF-8");
+    assert_int_equal(recipient_from_row(&columns, &group, &arena, &r, &err), -ERR_INVALID);
+    assert_string_equal(err.text, "phone is a group: sending to groups is not supported");
     arena_done(&arena);
 }
 

@@ -58,7 +58,7 @@ NODISCARD int usecase_session_webhook(const struct asker *by, const struct sessi
 /* ---- single messages (usecase_message.c) ---- */
 
 struct message_draft {
-    const char *recipient; /* phone or JID, as given */
+    const char *recipient; /* phone or user's JID, as given */
     const char *text;
     const char *idempotency_key;
 };

@@ -5,9 +5,9 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "domain/ids.h"
-#include "domain/phone.h"
 #include "ingress/blast_query.h"
 #include "ingress/command.h"
+#include "ingress/recipient.h"
 #include "ingress/request.h"
 #include "ingress/usecase.h"
 
@@ -53,13 +53,12 @@ int usecase_send(const struct asker *by, const struct session_row *session,
 {
     struct ingress *ingress = by->ingress;
     struct message_command command = {.kind = MESSAGE_COMMAND_SEND};
-    struct destination to;
+    char phone[PHONE_MAX];
+    struct err err = {0};
     struct uuid id;
 
-    if (destination_parse(draft->recipient, &to) < 0) {
-        return refuse(why, REFUSED_INVALID, "INVALID_REQUEST",
-                      "recipient must be a phone number with its country code, or a user or group "
-                      "JID");
+    if (recipient_phone("recipient", draft->recipient, phone, &err) < 0) {
+        return refuse(why, REFUSED_INVALID, "INVALID_REQUEST", "%s", err.text);
     }
     if (draft->text[0] == 0 || request_characters(draft->text) > TEXT_CHARACTERS) {
         return refuse(why, REFUSED_INVALID, "INVALID_REQUEST",
@@ -78,7 +77,7 @@ int usecase_send(const struct asker *by, const struct session_row *session,
     int64_t until_ms = clock_mono_ms() + ingress->config->send_timeout_ms;
 
     COMMAND_ENVELOPE(&command, ingress, &target, &made);
-    command.as.send.recipient = to.kind == DESTINATION_GROUP ? to.jid : to.phone;
+    command.as.send.recipient = phone;
     command.as.send.kind = "text";
     command.as.send.text = draft->text;
     if (command_run(ingress, TOPIC_MESSAGE_CMD, &command, &target, &made, why) < 0) {

@@ -275,6 +275,21 @@ class Sending(Case):
         self.assertIn("recipient must be", self.refused(400, "POST", path, {"recipient": "0812", "message": "x"})["message"])
         self.assertIn("message must be", self.refused(400, "POST", path, {"recipient": "6281381393739", "message": ""})["message"])
 
+    def test_a_group_is_refused_before_anything_is_written(self):
+        session = self.admin.call("POST", F4, {})
+        self.stack.sql(f"UPDATE proj.sessions SET phone = '4915112345678' WHERE session_key = '{session['id']}'")
+        told = []
+        self.deciders.on_command = lambda command: told.append(command)
+        for group in ("120363302171476233@g.us", "6281381393739-1624931511@g.us"):
+            body = {"recipient": group, "message": "x"}
+            for path, phone in ((f"{F4}/{session['id']}/send", {}), ("/api/send", {"phone": "4915112345678"})):
+                self.assertEqual(
+                    self.refused(400, "POST", path, body | phone),
+                    {"error": "Bad Request", "message": "recipient is a group: sending to groups is not supported"},
+                )
+        self.admin.call("POST", f"{F4}/{session['id']}/send", {"recipient": "6281381393739", "message": "y"})
+        self.assertEqual([command["send"]["text"] for command in told], ["y"])  # commands of a session keep their order
+
     def test_a_try_that_failed_is_no_failure_while_another_comes(self):
         def fail_once(command):
             self.deciders._send(command, command["send"])
@@ -295,7 +310,7 @@ class Sending(Case):
 
     def test_the_same_key_sends_once(self):
         session = self.admin.call("POST", F4, {})
-        body = {"recipient": "120363302171476233@g.us", "message": "once"}
+        body = {"recipient": "6281381393739", "message": "once"}
         key = {"Idempotency-Key": "send-1"}
         first = self.admin.call("POST", f"{F4}/{session['id']}/send", body, headers=key)
         again = self.admin.call("POST", f"{F4}/{session['id']}/send", body, headers=key)
@@ -491,6 +506,11 @@ class Blasts(Case):
         self.assertEqual((report["accepted"], report["skipped"]), (2, 2))
         self.assertEqual([error["line"] for error in report["errors"]], [3, 4])
         self.assertIn("3 cells", report["errors"][1]["message"])
+        group = "phone\n6281381393739\n120363302171476233@g.us\n"
+        told = "phone is a group: sending to groups is not supported"
+        self.assertEqual(self.create_csv(group, expect=(400,))["message"], f"line 3: {told}")
+        report = self.create_csv(group, onBadRow="skip")["data"]["import"]
+        self.assertEqual(report, {"accepted": 1, "skipped": 1, "errors": [{"line": 3, "message": told}]})
         self.assertIn("no column", self.create_csv("name\nAni\n", expect=(400,))["message"])
         self.assertIn("not closed", self.create_csv('phone\n"62', expect=(400,))["message"])
         self.assertIn("no recipients", self.create_csv("phone\n", expect=(400,))["message"])
@@ -502,6 +522,7 @@ class Blasts(Case):
             ({"messageTemplate": ""}, "messageTemplate must be"),
             ({"messageList": []}, "messageList must be"),
             ({"messageList": [{"phone": "+6281381393739"}, {"phone": "0812"}]}, "messageList[1]: phone must be"),
+            ({"messageList": [{"phone": "+6281381393739"}, {"phone": "12-34@g.us"}]}, "messageList[1]: phone is a group"),
             ({"config": {"contactDelay": {"min": 5, "max": 1}}}, "config: "),
             ({"config": {"businessHours": {"enabled": True, "startHour": 9, "endHour": 9}}}, "config: "),
         ):

@@ -5,7 +5,6 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "base/uuid.h"
 #include "tracker/projection_internal.h"
 
 /* ---- rows ---- */
@@ -87,20 +86,15 @@ struct projection *projection_new(struct arena *arena)
     return p;
 }
 
-static int want_uuid(const char *what, const char *id, struct err *err)
-{
-    return uuid_is_valid(id) ? 0 : err_set(err, ERR_INVALID, "%s is not a uuid", what);
-}
-
 static int check(const struct envelope *e, struct err *err)
 {
-    int rc = want_uuid("event_id", e->event_id, err);
+    int rc = sane_uuid("event_id", e->event_id, err);
 
     if (rc == 0) {
-        rc = want_uuid("aggregate_id", e->aggregate_id, err);
+        rc = sane_uuid("aggregate_id", e->aggregate_id, err);
     }
     if (rc == 0) {
-        rc = want_uuid("session_uuid", e->session_uuid, err);
+        rc = sane_uuid("session_uuid", e->session_uuid, err);
     }
     if (rc == 0 && e->sequence < 1) {
         rc = err_set(err, ERR_INVALID, "sequence is %lld", (long long)e->sequence);
@@ -126,6 +120,12 @@ static int add_session(struct projection *p, const struct session_event *event, 
     int rc = check(&envelope, err);
 
     if (rc == 0) {
+        rc = sane_key("session_key", event->session_key, err);
+    }
+    if (rc == 0 && event->kind == SESSION_EVENT_PAIRED) {
+        rc = sane_key("phone", event->as.paired.phone, err);
+    }
+    if (rc == 0) {
         fold_session_add(p, event);
         fold_log_add(p, TOPIC_SESSION_EVENTS, event, &envelope);
     }
@@ -137,6 +137,9 @@ static int add_blast(struct projection *p, const struct blast_event *event, stru
     struct envelope envelope = ENVELOPE(event, event->session_uuid);
     int rc = check(&envelope, err);
 
+    if (rc == 0) {
+        rc = sane_key("blast_key", event->blast_key, err);
+    }
     if (rc == 0) {
         fold_blast_add(p, event);
         fold_log_add(p, TOPIC_BLAST_EVENTS, event, &envelope);
@@ -150,7 +153,7 @@ static int add_message(struct projection *p, const struct message_event *event, 
     int rc = check(&envelope, err);
 
     if (rc == 0 && event->blast_id != NULL) {
-        rc = want_uuid("blast_id", event->blast_id, err);
+        rc = sane_uuid("blast_id", event->blast_id, err);
     }
     if (rc == 0) {
         fold_message_add(p, event);
@@ -174,8 +177,11 @@ static int add_webhook(struct projection *p, const struct webhook_event *event, 
 static int add_recipients(struct projection *p, const struct blast_recipients *chunk,
                           struct err *err)
 {
-    int rc = want_uuid("blast_id", chunk->blast_id, err);
+    int rc = sane_uuid("blast_id", chunk->blast_id, err);
 
+    if (rc == 0) {
+        rc = sane_key("upload_id", chunk->upload_id, err);
+    }
     if (rc == 0 && (chunk->first_index < 0 ||
                     chunk->recipients.n > (size_t)(INT32_MAX - chunk->first_index))) {
         rc = err_set(err, ERR_INVALID, "first_index is %d", chunk->first_index);
@@ -188,6 +194,11 @@ static int add_recipients(struct projection *p, const struct blast_recipients *c
 
 int projection_add(struct projection *p, enum topic topic, const void *record, struct err *err)
 {
+    int rc = sane_times(topics[topic].type, record, err);
+
+    if (rc < 0) {
+        return rc;
+    }
     switch (topic) {
     case TOPIC_SESSION_EVENTS:
         return add_session(p, record, err);

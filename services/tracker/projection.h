@@ -21,6 +21,8 @@ struct arena;
 struct err;
 struct projection;
 
+enum { PROJECTION_KEY_MAX = 255 }; /* bytes of a text that is looked up by an index */
+
 /* How statements reach the transaction that holds the batch. */
 struct projection_sink {
     /* A new statement, in order; its parameters are added before the next call. */
@@ -34,7 +36,7 @@ struct projection_sink {
 struct projection *projection_new(struct arena *arena);
 
 /* Fold the struct of topics[@topic].type in later. Borrows @record until the transaction ends.
- *   -ERR_INVALID   it makes no sense and would have no row; says why */
+ *   -ERR_INVALID   it makes no sense (ids, times, keys) and would have no row; says why */
 NODISCARD int projection_add(struct projection *projection, enum topic topic, const void *record,
                              struct err *err);
 

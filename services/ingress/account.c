@@ -13,7 +13,9 @@
 #include "base/log.h"
 #include "cache/cache_keys.h"
 #include "cache/cache_pool.h"
+#include "domain/fixed.h"
 #include "ingress/guard.h"
+#include "ingress/kept.h"
 #include "ingress/password.h"
 #include "pg/pg_pool.h"
 
@@ -152,42 +154,34 @@ static int resolve_token(struct ingress *ingress, const char *credential, struct
     return rc;
 }
 
-/* The look-up is kept in Redis for a minute: {"user_id","username","role","key_id"}. */
+static void fill_key(struct actor *out, const struct kept_key *key)
+{
+    fill_actor(out, ACTOR_API_KEY, key->user_id, key->username, key->is_admin ? "admin" : "user");
+    (void)snprintf(out->id, sizeof(out->id), "%" PRId64, key->key_id);
+}
+
+/* The look-up is kept in Redis for a minute. */
 static bool cached_key(struct ingress *ingress, const char *hash, struct actor *out)
 {
     const struct cache_key key = cache_key_api_key(hash);
     const char *parts[] = {"GET", key.text, NULL};
     struct arena arena = {0};
     struct cache_reply reply = {0};
-    json_t *json = NULL;
-    const char *username = NULL;
-    const char *role = NULL;
-    json_int_t user_id = 0;
-    json_int_t key_id = 0;
-    bool is_there = false;
+    struct kept_key kept;
+    bool is_there = cache_pool_command_text(ingress->cache, parts, &arena, &reply, NULL) == 0 &&
+                    reply.kind == CACHE_TEXT && kept_read_key(reply.text, &kept);
 
-    if (cache_pool_command_text(ingress->cache, parts, &arena, &reply, NULL) == 0 &&
-        reply.kind == CACHE_TEXT) {
-        json = json_loadb((const char *)reply.text.p, reply.text.n, 0, NULL);
-        is_there = json != NULL &&
-                   json_unpack(json, "{s:I, s:s, s:s, s:I}", "user_id", &user_id, "username",
-                               &username, "role", &role, "key_id", &key_id) == 0;
-        if (is_there) {
-            fill_actor(out, ACTOR_API_KEY, user_id, username, role);
-            (void)snprintf(out->id, sizeof(out->id), "%lld", (long long)key_id);
-        }
+    if (is_there) {
+        fill_key(out, &kept);
     }
-    json_decref(json);
     arena_done(&arena);
     return is_there;
 }
 
-static void keep_key(struct ingress *ingress, const char *hash, const struct pg_rows *rows)
+static void keep_key(struct ingress *ingress, const char *hash, const struct kept_key *kept)
 {
     const struct cache_key key = cache_key_api_key(hash);
-    json_t *json = json_pack("{s:I, s:s, s:s, s:I}", "user_id", (json_int_t)pg_get_int(rows, 0, 1),
-                             "username", pg_get_text(rows, 0, 2), "role", pg_get_text(rows, 0, 3),
-                             "key_id", (json_int_t)pg_get_int(rows, 0, 0));
+    json_t *json = kept_key_json(kept);
     char *text = json_dumps(json, JSON_COMPACT);
     char ttl[24];
     const char *parts[] = {"SET", key.text, text, "PX", ttl, NULL};
@@ -221,10 +215,13 @@ static int find_key(struct ingress *ingress, const char *hash, struct actor *out
         return rc;
     }
     if (pg_rows_n(rows) == 1) {
-        fill_actor(out, ACTOR_API_KEY, pg_get_int(rows, 0, 1), pg_get_text(rows, 0, 2),
-                   pg_get_text(rows, 0, 3));
-        (void)snprintf(out->id, sizeof(out->id), "%" PRId64, pg_get_int(rows, 0, 0));
-        keep_key(ingress, hash, rows);
+        struct kept_key key = {.key_id = pg_get_int(rows, 0, 0),
+                               .user_id = pg_get_int(rows, 0, 1),
+                               .is_admin = strcmp(pg_get_text(rows, 0, 3), "admin") == 0};
+
+        FIXED_COPY(key.username, pg_get_text(rows, 0, 2));
+        fill_key(out, &key);
+        keep_key(ingress, hash, &key);
     } else {
         rc = err_set(err, ERR_REFUSED, "no such API key");
     }

@@ -3,8 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <jansson.h>
-
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/clock.h"
@@ -83,10 +81,11 @@ static void look_at_verdict(struct flight *f)
     const char *parts[] = {"GET", key.text, NULL};
     struct arena arena = {0};
     struct cache_reply reply = {0};
+    struct kept_verdict verdict;
 
     if (cache_pool_command_text(f->ingress->cache, parts, &arena, &reply, NULL) == 0 &&
-        reply.kind == CACHE_TEXT) {
-        replies_put_verdict(f->ingress->replies, &f->wait, reply.text);
+        reply.kind == CACHE_TEXT && kept_read_verdict(reply.text, &verdict)) {
+        replies_put_verdict(f->ingress->replies, &verdict);
     }
     arena_done(&arena);
 }
@@ -109,7 +108,7 @@ static int await_verdict(struct flight *f, struct err *err)
             return 0;
         }
         look_at_verdict(f);
-        if (f->wait.verdict != NULL) {
+        if (replies_verdict(f->ingress->replies, &f->wait, 0)) {
             return 0;
         }
         if (clock_mono_ms() >= f->made->until_ms) {
@@ -153,11 +152,11 @@ static void look_at_applied(struct flight *f, bool is_blast)
 
 static bool await_applied(struct flight *f, int64_t sequence)
 {
-    const char *type = json_string_value(json_object_get(f->wait.verdict, "aggregate_type"));
-    bool is_blast = type != NULL && strcmp(type, "blast") == 0;
+    const char *type = f->wait.verdict.aggregate_type;
+    bool is_blast = strcmp(type, "blast") == 0;
     int64_t end_ms = f->made->until_ms + APPLY_MORE_MS;
 
-    if (sequence <= 0 || (type != NULL && strcmp(type, "message") == 0)) {
+    if (sequence <= 0 || strcmp(type, "message") == 0) {
         return true; /* nothing to apply; messages are not announced, their sender looks itself */
     }
     look_at_applied(f, is_blast);
@@ -177,14 +176,7 @@ static bool await_applied(struct flight *f, int64_t sequence)
 
 /* ---- outcomes ---- */
 
-static const char *text_of(const json_t *verdict, const char *name)
-{
-    const char *text = json_string_value(json_object_get(verdict, name));
-
-    return text != NULL ? text : "";
-}
-
-static int refuse_as_told(const json_t *verdict, struct refusal *why)
+static int refuse_as_told(const struct kept_verdict *verdict, struct refusal *why)
 {
     static const struct {
         const char *code;
@@ -196,13 +188,12 @@ static int refuse_as_told(const json_t *verdict, struct refusal *why)
         {"EXPIRED", REFUSED_TIMEOUT},
         {"LIMIT", REFUSED_LIMIT},
     };
-    const char *code = text_of(verdict, "code");
     enum refusal_kind kind = REFUSED_CONFLICT; /* EXISTS, INVALID_STATE, WHATSAPP_SESSION_... */
 
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        kind = strcmp(code, kinds[i].code) == 0 ? kinds[i].kind : kind;
+        kind = strcmp(verdict->code, kinds[i].code) == 0 ? kinds[i].kind : kind;
     }
-    return refuse(why, kind, code, "%s", text_of(verdict, "message"));
+    return refuse(why, kind, verdict->code, "%s", verdict->message);
 }
 
 static int no_outcome(const struct flight *f, struct refusal *why)
@@ -214,13 +205,12 @@ static int no_outcome(const struct flight *f, struct refusal *why)
 
 static int finish(struct flight *f, struct refusal *why)
 {
-    const json_t *verdict = f->wait.verdict;
-    int64_t sequence = json_integer_value(json_object_get(verdict, "sequence"));
+    const struct kept_verdict *verdict = &f->wait.verdict;
 
-    if (strcmp(text_of(verdict, "verdict"), "ok") != 0) {
+    if (!verdict->is_ok) {
         return refuse_as_told(verdict, why);
     }
-    return await_applied(f, sequence) ? 0 : no_outcome(f, why);
+    return await_applied(f, verdict->sequence) ? 0 : no_outcome(f, why);
 }
 
 static void note(const struct flight *f, const char *outcome)

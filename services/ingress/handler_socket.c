@@ -16,6 +16,7 @@
 #include "cache/cache_keys.h"
 #include "cache/cache_pool.h"
 #include "ingress/handler.h"
+#include "ingress/kept.h"
 #include "ingress/session_query.h"
 #include "ingress/usecase.h"
 #include "ingress/watch.h"
@@ -24,7 +25,6 @@
 enum {
     TURN_MS = 2000,
     SOON_MS = 100, /* after a change: the projection is a moment behind */
-    QR_TEXT_MAX = 1024,
     CLOSE_NORMAL = 1000
 };
 
@@ -35,7 +35,7 @@ struct socket {
     struct http_ws *ws;
     struct cache_subscription *subscription; /* the loop's */
     bool was_online; /* a login was seen to begin: its end is worth a frame */
-    char last_qr[QR_TEXT_MAX];
+    char last_qr[KEPT_QR_MAX];
 };
 
 /* ---- what wakes it, on the loop ---- */
@@ -115,22 +115,15 @@ static void send_qr(struct socket *socket, struct arena *arena)
     const struct cache_key key = cache_key_qr(socket->uuid);
     const char *parts[] = {"GET", key.text, NULL};
     struct cache_reply reply = {0};
-    json_t *json = NULL;
-    const char *text = NULL;
-    json_int_t expires_at = 0;
+    char code[KEPT_QR_MAX];
 
     if (cache_pool_command_text(socket->ingress->cache, parts, arena, &reply, NULL) == 0 &&
-        reply.kind == CACHE_TEXT) {
-        json = json_loadb((const char *)reply.text.p, reply.text.n, 0, NULL);
-    }
-    if (json != NULL &&
-        json_unpack(json, "{s:s, s:I}", "text", &text, "expires_at", &expires_at) == 0 &&
-        expires_at > clock_wall_ms() && strcmp(text, socket->last_qr) != 0) {
-        (void)snprintf(socket->last_qr, sizeof(socket->last_qr), "%s", text);
+        reply.kind == CACHE_TEXT && kept_read_qr(reply.text, clock_wall_ms(), code) &&
+        strcmp(code, socket->last_qr) != 0) {
+        memcpy(socket->last_qr, code, sizeof(code));
         http_ws_send_json(socket->ws,
-                          json_pack("{s:s, s:{s:s}}", "type", "qr", "data", "qr", text));
+                          json_pack("{s:s, s:{s:s}}", "type", "qr", "data", "qr", code));
     }
-    json_decref(json);
 }
 
 static const char *why_it_ended(const struct session_row *row)

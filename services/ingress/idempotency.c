@@ -14,6 +14,7 @@
 #include "cache/cache_pool.h"
 #include "http/http.h"
 #include "ingress/handler.h"
+#include "ingress/kept.h"
 #include "ingress/password.h"
 
 static bool is_key(const char *key)
@@ -56,26 +57,19 @@ static bool replay(struct ingress *ingress, struct http_request *request,
         cache_key_idempotency(actor_of(request)->user_id, idempotency->key);
     const char *parts[] = {"GET", key.text, NULL};
     struct cache_reply reply = {0};
-    const char *seen = NULL;
-    json_t *kept = NULL;
-    json_t *body = NULL;
-    int status = 0;
-    bool is_kept = false;
+    struct kept_answer kept = {0};
+    bool is_kept =
+        cache_pool_command_text(ingress->cache, parts, http_arena(request), &reply, NULL) == 0 &&
+        reply.kind == CACHE_TEXT && kept_read_answer(reply.text, &kept);
 
-    if (cache_pool_command_text(ingress->cache, parts, http_arena(request), &reply, NULL) == 0 &&
-        reply.kind == CACHE_TEXT) {
-        kept = json_loadb((const char *)reply.text.p, reply.text.n, 0, NULL);
-        is_kept = kept != NULL && json_unpack(kept, "{s:s, s:i, s:o}", "fingerprint", &seen,
-                                              "status", &status, "body", &body) == 0;
-    }
-    if (is_kept && strcmp(seen, idempotency->fingerprint) != 0) {
+    if (is_kept && strcmp(kept.fingerprint, idempotency->fingerprint) != 0) {
         http_fail(request, 409, "IDEMPOTENCY_CONFLICT",
                   "Idempotency-Key was used for another request");
     } else if (is_kept) {
         http_answer_header(request, "Idempotency-Replayed", "true");
-        http_answer_json(request, status, json_incref(body));
+        http_answer_json(request, kept.status, json_incref(kept.body));
     }
-    json_decref(kept);
+    json_decref(kept.body);
     return is_kept;
 }
 
@@ -95,25 +89,35 @@ bool idempotency_begin(struct ingress *ingress, struct http_request *request,
     return !replay(ingress, request, out);
 }
 
+static void keep(struct ingress *ingress, struct http_request *request,
+                 const struct idempotency *idempotency, int status, json_t *body)
+{
+    const struct cache_key key =
+        cache_key_idempotency(actor_of(request)->user_id, idempotency->key);
+    struct kept_answer answer = {.status = status, .body = body};
+    struct cache_reply reply;
+    char ttl[24];
+    json_t *json;
+    char *text;
+
+    memcpy(answer.fingerprint, idempotency->fingerprint, sizeof(answer.fingerprint));
+    json = kept_answer_json(&answer);
+    text = json_dumps(json, JSON_COMPACT);
+    const char *parts[] = {"SET", key.text, text, "PX", ttl, "NX", NULL};
+
+    (void)snprintf(ttl, sizeof(ttl), "%d", CACHE_IDEMPOTENCY_TTL_MS);
+    if (cache_pool_command_text(ingress->cache, parts, http_arena(request), &reply, NULL) < 0) {
+        log_debug("an answer was not kept under its idempotency key");
+    }
+    free(text);
+    json_decref(json);
+}
+
 void idempotency_answer(struct ingress *ingress, struct http_request *request,
                         const struct idempotency *idempotency, int status, struct json_t *body)
 {
     if (idempotency->key != NULL) {
-        const struct cache_key key =
-            cache_key_idempotency(actor_of(request)->user_id, idempotency->key);
-        json_t *kept = json_pack("{s:s, s:i, s:O}", "fingerprint", idempotency->fingerprint,
-                                 "status", status, "body", body);
-        char *text = json_dumps(kept, JSON_COMPACT);
-        char ttl[24];
-        const char *parts[] = {"SET", key.text, text, "PX", ttl, "NX", NULL};
-        struct cache_reply reply;
-
-        (void)snprintf(ttl, sizeof(ttl), "%d", CACHE_IDEMPOTENCY_TTL_MS);
-        if (cache_pool_command_text(ingress->cache, parts, http_arena(request), &reply, NULL) < 0) {
-            log_debug("an answer was not kept under its idempotency key");
-        }
-        free(text);
-        json_decref(kept);
+        keep(ingress, request, idempotency, status, body);
     }
     crash_point("ingress", "before.answer");
     http_answer_json(request, status, body);

@@ -6,11 +6,8 @@
 #include <string.h>
 #include <time.h>
 
-#include <jansson.h>
-
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/text.h"
 #include "cache/cache.h"
 #include "cache/cache_keys.h"
 
@@ -24,10 +21,13 @@ struct replies {
 
 /* ---- under the lock ---- */
 
-static void set_verdict(struct replies_wait *wait, json_t *verdict)
+static void set_verdict(struct replies *replies, const struct kept_verdict *verdict)
 {
-    if (wait->verdict == NULL) {
-        wait->verdict = json_incref(verdict);
+    for (struct replies_wait *w = replies->first; w != NULL; w = w->next) {
+        if (!w->has_verdict && strcmp(w->command_id, verdict->command_id) == 0) {
+            w->verdict = *verdict;
+            w->has_verdict = true;
+        }
     }
 }
 
@@ -41,61 +41,27 @@ static void set_applied(struct replies_wait *wait, int64_t sequence)
 static void on_verdict(struct bytes message, void *ctx)
 {
     struct replies *replies = ctx;
-    json_t *verdict = json_loadb((const char *)message.p, message.n, 0, NULL);
-    const char *id = json_string_value(json_object_get(verdict, "command_id"));
+    struct kept_verdict verdict;
 
-    if (id == NULL) {
-        log_warn("a reply that is not one", LOG_INT("bytes", message.n));
+    if (kept_read_verdict(message, &verdict)) {
+        replies_put_verdict(replies, &verdict);
     } else {
-        (void)pthread_mutex_lock(&replies->lock);
-        for (struct replies_wait *w = replies->first; w != NULL; w = w->next) {
-            if (strcmp(w->command_id, id) == 0) {
-                set_verdict(w, verdict);
-            }
-        }
-        (void)pthread_cond_broadcast(&replies->changed);
-        (void)pthread_mutex_unlock(&replies->lock);
-    }
-    json_decref(verdict);
-}
-
-/* One line: "{aggregate_id} {sequence}". */
-static void take_applied(struct replies *replies, const char *line, size_t n)
-{
-    char text[UUID_TEXT_MAX + 24];
-    char *space;
-    int64_t sequence;
-
-    if (n >= sizeof(text)) {
-        return;
-    }
-    memcpy(text, line, n);
-    text[n] = 0;
-    space = strchr(text, ' ');
-    if (space == NULL || !text_to_int(space + 1, 0, INT64_MAX, &sequence)) {
-        return;
-    }
-    *space = 0;
-    for (struct replies_wait *w = replies->first; w != NULL; w = w->next) {
-        if (strcmp(w->aggregate_id, text) == 0) {
-            set_applied(w, sequence);
-        }
+        log_warn("a reply that is not one", LOG_INT("bytes", message.n));
     }
 }
 
 static void on_applied(struct bytes message, void *ctx)
 {
     struct replies *replies = ctx;
-    const char *p = (const char *)message.p;
-    const char *end = p + message.n;
+    struct kept_applied applied;
 
     (void)pthread_mutex_lock(&replies->lock);
-    while (p < end) {
-        const char *newline = memchr(p, '\n', (size_t)(end - p));
-        size_t n = newline != NULL ? (size_t)(newline - p) : (size_t)(end - p);
-
-        take_applied(replies, p, n);
-        p += n + (newline != NULL ? 1 : 0);
+    while (kept_next_applied(&message, &applied)) {
+        for (struct replies_wait *w = replies->first; w != NULL; w = w->next) {
+            if (strcmp(w->aggregate_id, applied.aggregate_id) == 0) {
+                set_applied(w, applied.sequence);
+            }
+        }
     }
     (void)pthread_cond_broadcast(&replies->changed);
     (void)pthread_mutex_unlock(&replies->lock);
@@ -158,8 +124,6 @@ void replies_end(struct replies *replies, struct replies_wait *wait)
         }
     }
     (void)pthread_mutex_unlock(&replies->lock);
-    json_decref(wait->verdict);
-    wait->verdict = NULL;
 }
 
 /* Waits under the lock. False when the time is past. */
@@ -177,9 +141,9 @@ bool replies_verdict(struct replies *replies, struct replies_wait *wait, int64_t
     bool is_there;
 
     (void)pthread_mutex_lock(&replies->lock);
-    while (wait->verdict == NULL && wait_until(replies, until_ms)) {
+    while (!wait->has_verdict && wait_until(replies, until_ms)) {
     }
-    is_there = wait->verdict != NULL;
+    is_there = wait->has_verdict;
     (void)pthread_mutex_unlock(&replies->lock);
     return is_there;
 }
@@ -197,16 +161,12 @@ bool replies_applied(struct replies *replies, struct replies_wait *wait, int64_t
     return is_there;
 }
 
-void replies_put_verdict(struct replies *replies, struct replies_wait *wait, struct bytes json)
+void replies_put_verdict(struct replies *replies, const struct kept_verdict *verdict)
 {
-    json_t *verdict = json_loadb((const char *)json.p, json.n, 0, NULL);
-
-    if (verdict != NULL) {
-        (void)pthread_mutex_lock(&replies->lock);
-        set_verdict(wait, verdict);
-        (void)pthread_mutex_unlock(&replies->lock);
-        json_decref(verdict);
-    }
+    (void)pthread_mutex_lock(&replies->lock);
+    set_verdict(replies, verdict);
+    (void)pthread_cond_broadcast(&replies->changed);
+    (void)pthread_mutex_unlock(&replies->lock);
 }
 
 void replies_put_applied(struct replies *replies, struct replies_wait *wait, int64_t sequence)

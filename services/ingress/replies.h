@@ -12,9 +12,9 @@
 #include "base/attr.h"
 #include "base/mem.h"
 #include "base/uuid.h"
+#include "ingress/kept.h"
 
 struct cache;
-struct json_t;
 struct replies;
 
 /* One command under way; on the stack of the thread that waits. */
@@ -22,8 +22,9 @@ struct replies_wait {
     struct replies_wait *next;
     char command_id[UUID_TEXT_MAX];
     char aggregate_id[UUID_TEXT_MAX];
-    struct json_t *verdict; /* NULL until it is there; owned */
-    int64_t applied;        /* the largest sequence heard of that aggregate */
+    bool has_verdict;
+    struct kept_verdict verdict; /* stays as it is once it is there */
+    int64_t applied;             /* the largest sequence heard of that aggregate */
 };
 
 /* On the loop: subscribe to replies:{instance} and applied. */
@@ -42,8 +43,8 @@ bool replies_verdict(struct replies *replies, struct replies_wait *wait, int64_t
 bool replies_applied(struct replies *replies, struct replies_wait *wait, int64_t sequence,
                      int64_t until_ms);
 
-/* What was read from a key instead. @json is a verdict's text. */
-void replies_put_verdict(struct replies *replies, struct replies_wait *wait, struct bytes json);
+/* What was read from a key instead. */
+void replies_put_verdict(struct replies *replies, const struct kept_verdict *verdict);
 void replies_put_applied(struct replies *replies, struct replies_wait *wait, int64_t sequence);
 
 #endif

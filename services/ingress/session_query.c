@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "cache/cache_keys.h"
 #include "cache/cache_pool.h"
+#include "ingress/kept.h"
 #include "pg/pg_pool.h"
 
 static const char *kept(struct arena *arena, const struct pg_rows *rows, size_t at, int column)
@@ -165,18 +166,6 @@ int session_list(struct ingress *ingress, int64_t user_id, struct arena *arena,
 
 /* ---- runtime ---- */
 
-/* The value of @name in the list of names and values that HGETALL gives; NULL for none. */
-static const char *hash_get(const struct cache_reply *hash, const char *name)
-{
-    for (size_t i = 0; i + 1 < hash->n; i += 2) {
-        if (hash->items[i].kind == CACHE_TEXT && hash->items[i + 1].kind == CACHE_TEXT &&
-            strcmp((const char *)hash->items[i].text.p, name) == 0) {
-            return (const char *)hash->items[i + 1].text.p;
-        }
-    }
-    return NULL;
-}
-
 enum session_phase session_phase_now(const struct session_row *row)
 {
     return row->runtime.is_known && row->runtime.sequence > row->applied_seq ? row->runtime.state
@@ -189,26 +178,10 @@ void session_runtime(struct ingress *ingress, struct arena *arena, struct sessio
     const char *parts[] = {"HGETALL", key.text, NULL};
     struct cache_reply hash = {0};
     struct session_runtime now = {.last_seen_us = INT64_MIN};
-    const char *text;
-    int64_t ms = 0;
 
-    if (cache_pool_command_text(ingress->cache, parts, arena, &hash, NULL) == 0 &&
-        hash.kind == CACHE_LIST && hash.n > 0) {
-        now.is_known = true;
-        text = hash_get(&hash, CACHE_RUNTIME_WS);
-        if (text == NULL || !session_ws_parse(text, &now.ws)) {
-            now.ws = SESSION_WS_NONE;
-        }
-        text = hash_get(&hash, CACHE_RUNTIME_STATE);
-        if (text == NULL || !session_phase_parse(text, &now.state)) {
-            now.state = SESSION_NONE;
-        }
-        (void)text_to_int(hash_get(&hash, CACHE_RUNTIME_SEQUENCE), 0, INT64_MAX, &now.sequence);
-        if (text_to_int(hash_get(&hash, CACHE_RUNTIME_LAST_SEEN_MS), 1, INT64_MAX / 1000, &ms)) {
-            now.last_seen_us = ms * 1000;
-        }
-        (void)text_to_int(hash_get(&hash, CACHE_RUNTIME_START_TIME_MS), 0, INT64_MAX,
-                          &now.start_time_ms);
+    if (cache_pool_command_text(ingress->cache, parts, arena, &hash, NULL) < 0 ||
+        !kept_read_runtime(&hash, &now)) {
+        now.is_known = false;
     }
     row->runtime = now;
 }

@@ -3,7 +3,8 @@
  *
  * The same command goes out again, under the same id, until its deadline: a decider that has it
  * already gives its first answer again. The answer counts when the tracker has applied it, so that
- * a client that reads next sees what it wrote. */
+ * a client that reads next sees what it wrote. Redis only makes that quick: what it lost, or has an
+ * old value of, is looked for in the projections, to the last moment. */
 #ifndef INGRESS_COMMAND_H
 #define INGRESS_COMMAND_H
 

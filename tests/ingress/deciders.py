@@ -148,6 +148,15 @@ class Deciders:
             if self.tell_channels:
                 self.redis("PUBLISH", "applied", f"{aggregate} {self.sequence(aggregate)}")
 
+    def project_event(self, command: dict):
+        """The tracker's copy of the log has one event of it."""
+        aggregate = command["aggregate_id"]
+        self.stack.sql(
+            "INSERT INTO proj.events (aggregate_id, sequence, aggregate_type, event_id, event_type, occurred_at, causation_id,"
+            f" actor_kind, user_id, epoch, position, payload) VALUES ('{aggregate}', {self.sequence(aggregate)}, 'session',"
+            f" gen_random_uuid(), 'SessionCreated', now(), '{command['command_id']}', 'user', {command['user_id']}, 1, 1, '{{}}')"
+        )
+
     def refuse(self, command: dict, code: str, message: str = ""):
         self.reply(command, verdict="refused", code=code, message=message)
 

@@ -183,6 +183,38 @@ class Outcomes(Case):
         self.deciders.on_command = only_reply
         self.assertEqual(self.admin.call("POST", F4, {"name": "Rows"})["name"], "Rows")
 
+    def test_an_old_key_does_not_hide_the_row(self):
+        """The tracker's word is lost and its key was not set: what stands there is of the command before."""
+        session = self.admin.call("POST", F4, {"name": "Before"})
+        uuid_ = self.session_of(session)[0]["aggregate_id"]
+        old = self.deciders.sequence(uuid_)
+
+        def forget_to_announce(command):
+            self.deciders.obey(command, applied=False)
+            self.deciders.redis("SET", f"applied:{uuid_}", old, "PX", 60000)
+            return True
+
+        self.deciders.on_command = forget_to_announce
+        began = time.monotonic()
+        self.admin.call("PUT", f"{F4}/{session['id']}/name", {"name": "After"})
+        self.assertLess(time.monotonic() - began, 3)
+        self.assertEqual(self.admin.call("GET", f"{F4}/{session['id']}")["name"], "After")
+
+    def test_events_stand_in_for_a_verdict_that_nobody_told(self):
+        """As with a Redis that is away from first to last."""
+        told = []
+
+        def only_project(command):
+            if not told:
+                self.deciders.carry_out(command)
+                self.deciders.project_event(command)
+            told.append(command["command_id"])
+            return True
+
+        self.deciders.on_command = only_project
+        self.assertEqual(self.admin.call("POST", F4, {"name": "Told by nobody"})["name"], "Told by nobody")
+        self.assertEqual(len(set(told)), 1)
+
     def test_a_flushed_redis_costs_one_repetition(self):
         seen = []
 
@@ -219,7 +251,8 @@ class Outcomes(Case):
 
         self.deciders.tell_channels = False
         self.deciders.on_command = slow_tracker
-        self.refused(504, "POST", F4, {"name": "Unseen"})
+        body = self.refused(504, "POST", F4, {"name": "Unseen"})
+        self.assertIn("was carried out, but what it changed cannot be read yet", body["message"])
 
     def test_a_request_under_way_outlives_sigterm(self):
         answers = []

@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "domain/fixed.h"
 #include "ingress/ingress.h"
 
 const char *actor_kind_name(enum actor_kind kind)
@@ -15,13 +16,16 @@ const char *actor_kind_name(enum actor_kind kind)
 
 int refuse(struct refusal *why, enum refusal_kind kind, const char *code, const char *fmt, ...)
 {
+    char text[2 * sizeof(why->text)];
     va_list ap;
 
-    why->kind = kind;
-    (void)snprintf(why->code, sizeof(why->code), "%s", code);
     va_start(ap, fmt);
-    (void)vsnprintf(why->text, sizeof(why->text), fmt, ap);
+    (void)vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
+    why->kind = kind;
+    FIXED_COPY(why->code, code);
+    FIXED_COPY(why->text,
+               text); /* what it quotes may be cut within a character, which no store takes */
     return -1;
 }
 

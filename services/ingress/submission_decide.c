@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "bus/bus_codec.h"
+#include "domain/fixed.h"
 #include "ingress/account.h"
 #include "ingress/recipient.h"
 #include "ingress/usecase.h"
@@ -20,8 +21,8 @@ static void reject(struct submission_verdict *out, const char *code, const char 
 {
     out->is_decided = true;
     out->is_accepted = false;
-    (void)snprintf(out->code, sizeof(out->code), "%s", code);
-    (void)snprintf(out->message, sizeof(out->message), "%s", message);
+    FIXED_COPY(out->code, code);
+    FIXED_COPY(out->message, message);
 }
 
 /* What a store or decider that is away answers says nothing about the submission. */
@@ -248,11 +249,10 @@ void submission_decide(struct ingress *ingress, const struct buf *record, const 
         reject(out, "INVALID_REQUEST", err.text); /* it was read once: not to be expected */
     } else if (strlen(submission.request_id) > SUBMISSION_REQUEST_ID_MAX ||
                submission.request_id[0] == '\0') {
-        (void)snprintf(out->request_id, sizeof(out->request_id), "%.*s", SUBMISSION_REQUEST_ID_MAX,
-                       submission.request_id);
+        FIXED_COPY(out->request_id, submission.request_id);
         reject(out, "INVALID_REQUEST", "request_id must be 1 to 128 bytes");
     } else {
-        (void)snprintf(out->request_id, sizeof(out->request_id), "%s", submission.request_id);
+        FIXED_COPY(out->request_id, submission.request_id);
         if (known == 0) {
             reject(out, "UNAUTHORIZED", "Invalid or missing x-api-key");
         } else if (known > 0) {

@@ -98,6 +98,11 @@ class Submissions(unittest.TestCase):
         for members, code, words in (
             ({"recipients": [{"phone": "6281234567890", "variables": {}}, {"phone": "x", "variables": {}}]},
              "INVALID_REQUEST", "recipients[1]"),
+            ({"recipients": [{"phone": "120363302171476233@g.us", "variables": {}}]},
+             "INVALID_REQUEST", "recipients[0]: phone is a group"),
+            # the reason quotes the name, as much as fits of it
+            ({"recipients": [{"phone": "6281234567890", "variables": {"\u540d" * 40: "x"}}]},
+             "INVALID_REQUEST", "is no name of a variable"),
             ({"recipients": []}, "INVALID_REQUEST", "recipients"),
             ({"message_template": ""}, "INVALID_REQUEST", ""),
         ):  # fmt: skip

@@ -102,6 +102,8 @@ class Json(Hostile):
             (F0, self.blast(messageList=[self.person(variables=[])]), "messageList[0]: variables must be an object"),
             (F0, self.blast(messageList=[self.person(variables={"a": {}})]), "variables.a must be a string"),
             (F0, self.blast(messageList=[self.person(variables={"a b": ""})]), '"a b" is no name of a variable'),
+            # the answer quotes the name, as much as fits of it
+            (F0, self.blast(messageList=[self.person(variables={"\u540d" * 40: ""})]), '" is no name of a variable'),
             (F0, self.blast(messageList=[self.person(variables={f"v{n}": 1 for n in range(51)})]), "over 50 members"),
             (F0, self.blast(messageTemplate="x" * 4097), "messageTemplate must be a string of 1 to 4096"),
             (F0, self.blast(autoStart=1), "autoStart must be true or false"),
@@ -334,7 +336,7 @@ class Csv(Hostile):
             (f"phone,name\r\n{PHONE},a\r\n{PHONE},b", 2),
             (f'"phone","name"\r\n"{PHONE}","a ""b"", c\r\nd"\r\n', 1),
             (f"phone,name\n  +{PHONE} ,\n\n\n{PHONE},=1+1\n", 2),
-            (f"code,phoneNumber\nx,120363302171476233@g.us\n,{PHONE}@s.whatsapp.net\n", 2),
+            (f"code,phoneNumber\nx,+{PHONE}\n,{PHONE}@s.whatsapp.net\n", 2),
         ):
             with self.subTest(text=text[:60]):
                 reply = self.post(text)
@@ -344,6 +346,7 @@ class Csv(Hostile):
     def test_bad_rows_are_skipped_and_named(self):
         bad = (
             (b"0812,a", "phone must be"),
+            (b"120363302171476233@g.us,a", "phone is a group: sending to groups is not supported"),
             (PHONE.encode(), "1 cells where"),
             (f"{PHONE},a,b".encode(), "3 cells where"),
             (f'{PHONE},"a"b'.encode(), "text after a closing quote"),

@@ -187,6 +187,15 @@ class Broken(unittest.TestCase):
         with self.assertRaisesRegex(AssertionError, "sent .* says SENT was before, not DISPATCHED"):
             invariants.message(lying)
 
+    def test_a_message_that_expired_waits_again_once_it_is_handed_over_again(self):
+        def fold(*kinds):
+            return folds.Message.of(message([(kind, {"reason": "not_after"}) for kind in kinds]))
+
+        self.assertEqual((fold("expired").row(1)["state"], fold("expired").row(1)["is_settled"]), ("EXPIRED", True))
+        self.assertEqual((fold("expired").row(2)["state"], fold("expired").row(2)["is_settled"]), ("PENDING", False))
+        self.assertEqual(fold("expired", "expired").row(2)["state"], "EXPIRED")
+        self.assertEqual(fold("expired", "skipped").row(2)["state"], "SKIPPED")
+
     def test_deliveries(self):
         self.each(invariants.delivery, delivery, DELIVERY, {
             "attempt_failed .* in state NONE": DELIVERY[1:],

@@ -102,17 +102,14 @@ class History:
     @functools.cached_property
     def flights(self) -> Rows:
         """Those that were handed over and have not settled. One that expired is back, until it goes again or is called off."""
-        states = {(f.state["blast_id"], f.state["blast_index"]): f.state["state"] for f in self.messages.values()}
-        expired = collections.Counter()
-        for event in self.events[MESSAGES]:
-            if event.kind == "expired":
-                expired[event.value["blast_id"], event.value["blast_index"]] += 1
+        messages = {place_of(fold): fold for fold in self.messages.values()}
         found = {}
         for place, times in self.handed_over.items():
             blast, index = place
-            is_back = expired[place] == times
+            message = messages.get(place, folds.Message())
+            is_back = message.expired == times
             called_off = is_back and self.blasts[blast].is_over or index in self.blasts[blast].left_out
-            if states.get(place) not in folds.SETTLED and not called_off:
+            if message.state["state"] not in folds.SETTLED and not called_off:
                 found[place] = {"times": times, "is_back": is_back}
         return found
 
@@ -126,6 +123,10 @@ class History:
 
 def folded(kind: type[folds.Fold], histories: dict[str, list[Record]]) -> dict:
     return {aggregate: kind.of(history) for aggregate, history in histories.items()}
+
+
+def place_of(message: folds.Message) -> tuple[str, int]:
+    return message.state["blast_id"], message.state["blast_index"]
 
 
 def is_of_a_blast(command: Record) -> bool:
@@ -244,7 +245,7 @@ EXPECTED = {
     "connector.phone_in_use": lambda h: {
         (fold.state["phone"],): {"session_uuid": k} for k, fold in h.sessions.items() if fold.state["linked"]
     },
-    "connector.message": lambda h: {(k,): fold.state for k, fold in h.messages.items()},
+    "connector.message": lambda h: {(k,): fold.row(h.handed_over[place_of(fold)]) for k, fold in h.messages.items()},
     "scheduler.session": lambda h: {
         (k,): {name: fold.state[name] for name in ("phase", "linked", "sequence")} for k, fold in h.sessions.items()
     },

@@ -7,10 +7,11 @@ CREATE SCHEMA proj_tools;
 REVOKE ALL ON SCHEMA proj_tools FROM PUBLIC;
 GRANT USAGE ON SCHEMA proj_tools TO tracker;
 
--- The ledger's own tables hold what a service knows of its inputs; all others are folds of the log.
+-- The ledger's own tables hold what a service knows of its inputs, as blast_uploads does; all others are folds of the log.
 CREATE FUNCTION proj_tools.is_fold(name name) RETURNS boolean LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
-    SELECT name NOT IN ('partition_owner', 'input_offset', 'output_position', 'outbox', 'command_verdict');
+    SELECT name NOT IN ('partition_owner', 'input_offset', 'output_position', 'outbox', 'command_verdict',
+                        'blast_uploads');
 END;
 
 -- An empty copy of every table and view of proj, with keys, indexes, comments and rights as they are now, so that later
@@ -142,21 +143,37 @@ BEGIN
 END
 $$;
 
+-- The rows of a table that queries can reach: all, but recipients only of uploads that a blast names. The others are
+-- swept from the live table at some time, and stand in a rebuilt one again until then.
+CREATE FUNCTION proj_tools.rows_of(schema name, name name) RETURNS text LANGUAGE sql IMMUTABLE
+BEGIN ATOMIC
+    SELECT CASE name
+        WHEN 'blast_recipients' THEN
+            format('SELECT r.* FROM %1$I.blast_recipients r JOIN %1$I.blasts b ON b.uuid = r.blast_id'
+                   ' AND b.upload_id = r.upload_id', schema)
+        ELSE format('TABLE %I.%I', schema, name)
+    END;
+END;
+
 -- Row by row, both ways. In a transaction that sees one moment (REPEATABLE READ), so that both are at rest.
 CREATE FUNCTION proj_tools.compare() RETURNS TABLE (name text, live_rows bigint, next_rows bigint, differing bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     t record;
+    live_sql text;
+    next_sql text;
 BEGIN
     FOR t IN SELECT c.relname FROM pg_class c
              WHERE c.relnamespace = 'proj'::regnamespace AND c.relkind = 'r' AND proj_tools.is_fold(c.relname)
              ORDER BY c.relname
     LOOP
         name := t.relname;
-        EXECUTE format('SELECT count(*) FROM proj.%I', name) INTO live_rows;
-        EXECUTE format('SELECT count(*) FROM proj_next.%I', name) INTO next_rows;
-        EXECUTE format('SELECT (SELECT count(*) FROM (TABLE proj.%1$I EXCEPT ALL TABLE proj_next.%1$I) a)
-                             + (SELECT count(*) FROM (TABLE proj_next.%1$I EXCEPT ALL TABLE proj.%1$I) b)', name)
+        live_sql := proj_tools.rows_of('proj', name);
+        next_sql := proj_tools.rows_of('proj_next', name);
+        EXECUTE format('SELECT count(*) FROM (%s) a', live_sql) INTO live_rows;
+        EXECUTE format('SELECT count(*) FROM (%s) a', next_sql) INTO next_rows;
+        EXECUTE format('SELECT (SELECT count(*) FROM ((%1$s) EXCEPT ALL (%2$s)) a)
+                             + (SELECT count(*) FROM ((%2$s) EXCEPT ALL (%1$s)) b)', live_sql, next_sql)
             INTO differing;
         RETURN NEXT;
     END LOOP;

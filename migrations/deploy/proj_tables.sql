@@ -116,7 +116,8 @@ CREATE TABLE proj.blast_cancelled (
     PRIMARY KEY (blast_id, first_index)
 );
 
--- wa.blast.recipients.v1. A blast counts only the upload that its BlastCreated names.
+-- wa.blast.recipients.v1. A blast counts only the upload that its BlastCreated names. Others (an upload that was refused
+-- half-way, or whose ingress died before it sent the command) belong to nobody, and go a week after they came.
 CREATE TABLE proj.blast_recipients (
     blast_id         uuid NOT NULL,
     upload_id        text NOT NULL,
@@ -129,6 +130,15 @@ CREATE TABLE proj.blast_recipients (
     PRIMARY KEY (blast_id, message_index, upload_id) -- so that a list by index needs no sorting
 );
 COMMENT ON COLUMN proj.blast_recipients.message_id IS 'uuid v5 of (blast, index): also the id of the message, once there is one';
+
+-- Uploads of the last week: until then one may be named. When each came is this reader's own knowledge, no fold of the log.
+CREATE TABLE proj.blast_uploads (
+    blast_id    uuid NOT NULL,
+    upload_id   text NOT NULL,
+    partition   integer NOT NULL,
+    received_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (blast_id, upload_id)
+);
 
 -- wa.message.events.v1, outbound messages. Blast messages have a row from the first event on, so a
 -- recipient that was not handed over yet has none.

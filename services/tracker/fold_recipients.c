@@ -1,4 +1,5 @@
-/* wa.blast.recipients.v1 into proj.blast_recipients. */
+/* wa.blast.recipients.v1 into proj.blast_recipients; and into proj.blast_uploads, by which the
+ * recipients that no blast came to name are found (sweep.c). */
 #include <jansson.h>
 #include <stdlib.h>
 
@@ -26,6 +27,19 @@ static const struct table_column columns[] = {
 static const struct table table = {"blast_recipients", columns,
                                    sizeof(columns) / sizeof(columns[0]), NULL};
 
+struct upload_row {
+    const char *blast_id, *upload_id;
+    int64_t partition;
+};
+
+static const struct table_column upload_columns[] = {
+    {"blast_id", TABLE_UUID, TABLE_KEY, offsetof(struct upload_row, blast_id)},
+    {"upload_id", TABLE_TEXT, TABLE_KEY, offsetof(struct upload_row, upload_id)},
+    {"partition", TABLE_INT, TABLE_SET, offsetof(struct upload_row, partition)},
+};
+
+static const struct table upload_table = {"blast_uploads", upload_columns, 3, NULL};
+
 static const char *variables_of(struct arena *arena, const struct record_map *map)
 {
     if (map->n == 0) {
@@ -44,8 +58,11 @@ static const char *variables_of(struct arena *arena, const struct record_map *ma
     return kept;
 }
 
-void fold_recipients_add(struct projection *p, const struct blast_recipients *chunk)
+void fold_recipients_add(struct projection *p, int partition, const struct blast_recipients *chunk)
 {
+    struct upload_row *upload = rows_add(&p->uploads, p->arena, sizeof(*upload));
+
+    *upload = (struct upload_row){chunk->blast_id, chunk->upload_id, partition};
     for (size_t i = 0; i < chunk->recipients.n; i++) {
         const struct recipient *from = &chunk->recipients.at[i];
         int32_t index = chunk->first_index + (int32_t)i;
@@ -68,4 +85,5 @@ void fold_recipients_add(struct projection *p, const struct blast_recipients *ch
 void fold_recipients_stage(struct projection *p)
 {
     projection_write(p, &table, &p->recipients);
+    projection_write(p, &upload_table, &p->uploads);
 }

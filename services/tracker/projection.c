@@ -174,7 +174,7 @@ static int add_webhook(struct projection *p, const struct webhook_event *event, 
     return rc;
 }
 
-static int add_recipients(struct projection *p, const struct blast_recipients *chunk,
+static int add_recipients(struct projection *p, int partition, const struct blast_recipients *chunk,
                           struct err *err)
 {
     int rc = sane_uuid("blast_id", chunk->blast_id, err);
@@ -187,12 +187,13 @@ static int add_recipients(struct projection *p, const struct blast_recipients *c
         rc = err_set(err, ERR_INVALID, "first_index is %d", chunk->first_index);
     }
     if (rc == 0) {
-        fold_recipients_add(p, chunk);
+        fold_recipients_add(p, partition, chunk);
     }
     return rc;
 }
 
-int projection_add(struct projection *p, enum topic topic, const void *record, struct err *err)
+int projection_add(struct projection *p, enum topic topic, int partition, const void *record,
+                   struct err *err)
 {
     int rc = sane_times(topics[topic].type, record, err);
 
@@ -209,7 +210,7 @@ int projection_add(struct projection *p, enum topic topic, const void *record, s
     case TOPIC_WEBHOOK_EVENTS:
         return add_webhook(p, record, err);
     case TOPIC_BLAST_RECIPIENTS:
-        return add_recipients(p, record, err);
+        return add_recipients(p, partition, record, err);
     default:
         return err_set(err, ERR_INVALID, "no projection of %s", topics[topic].name);
     }

@@ -35,10 +35,11 @@ struct projection_sink {
 /* Everything lives in @arena. */
 struct projection *projection_new(struct arena *arena);
 
-/* Fold the struct of topics[@topic].type in later. Borrows @record until the transaction ends.
+/* Fold the struct of topics[@topic].type, of that partition, in later. Borrows @record until the
+ * transaction ends.
  *   -ERR_INVALID   it makes no sense (ids, times, keys) and would have no row; says why */
-NODISCARD int projection_add(struct projection *projection, enum topic topic, const void *record,
-                             struct err *err);
+NODISCARD int projection_add(struct projection *projection, enum topic topic, int partition,
+                             const void *record, struct err *err);
 
 /* Rows that it will write, about: a chunk of recipients weighs more than an event. */
 size_t projection_weight(const struct projection *projection);

@@ -38,6 +38,7 @@ struct projection {
     struct rows session_events; /* to be folded once the rows are read */
     struct rows blast_events;
     struct rows recipients;
+    struct rows uploads;
     struct rows skipped;
     struct rows cancelled;
     struct rows events;
@@ -57,7 +58,7 @@ void fold_session_add(struct projection *p, const struct session_event *event);
 void fold_blast_add(struct projection *p, const struct blast_event *event);
 void fold_message_add(struct projection *p, const struct message_event *event);
 void fold_webhook_add(struct projection *p, const struct webhook_event *event);
-void fold_recipients_add(struct projection *p, const struct blast_recipients *chunk);
+void fold_recipients_add(struct projection *p, int partition, const struct blast_recipients *chunk);
 
 /* The copy of the log: the event @record of @topic, with its envelope. */
 struct envelope {

@@ -134,7 +134,7 @@ static size_t fold(struct fixture *f, const struct log_record *const *batch, siz
     for (size_t i = 0; i < n; i++) {
         struct err err = {0};
 
-        if (projection_add(projection, batch[i]->topic, batch[i]->data, &err) != 0) {
+        if (projection_add(projection, batch[i]->topic, 0, batch[i]->data, &err) != 0) {
             fail_msg("record refused: %s", err.text);
         }
     }
@@ -171,9 +171,10 @@ static void fold_all(struct fixture *f)
 
 static void empty_tables(struct fixture *f)
 {
-    testkit_pg_run(
-        &f->db, "TRUNCATE proj.sessions, proj.blasts, proj.blast_skipped, proj.blast_cancelled, "
-                "proj.blast_recipients, proj.message_states, proj.webhook_deliveries, proj.events");
+    testkit_pg_run(&f->db,
+                   "TRUNCATE proj.sessions, proj.blasts, proj.blast_skipped, proj.blast_cancelled, "
+                   "proj.blast_recipients, proj.blast_uploads, proj.message_states, "
+                   "proj.webhook_deliveries, proj.events");
 }
 
 /* A fingerprint of all rows. */
@@ -447,12 +448,14 @@ static void what_makes_no_sense_is_refused_with_a_reason(void **state)
     struct err err = {0};
 
     (void)state;
-    assert_int_equal(projection_add(projection, TOPIC_SESSION_EVENTS, &no_id, &err), -ERR_INVALID);
+    assert_int_equal(projection_add(projection, TOPIC_SESSION_EVENTS, 0, &no_id, &err),
+                     -ERR_INVALID);
     assert_string_equal(err.text, "aggregate_id is not a uuid");
     no_id.aggregate_id = SESSION;
     no_id.sequence = 0;
-    assert_int_equal(projection_add(projection, TOPIC_SESSION_EVENTS, &no_id, &err), -ERR_INVALID);
-    assert_int_equal(projection_add(projection, TOPIC_BLAST_RECIPIENTS, &negative, &err),
+    assert_int_equal(projection_add(projection, TOPIC_SESSION_EVENTS, 0, &no_id, &err),
+                     -ERR_INVALID);
+    assert_int_equal(projection_add(projection, TOPIC_BLAST_RECIPIENTS, 0, &negative, &err),
                      -ERR_INVALID);
     assert_int_equal(projection_weight(projection), 0);
     arena_done(&arena);
@@ -479,6 +482,11 @@ static void a_copy_filled_from_the_log_is_equal_and_takes_the_place(void **state
     fold_all(f); /* this test's connection writes to proj */
     testkit_pg_run(&f->db,
                    "ALTER SCHEMA proj RENAME TO proj_next; ALTER SCHEMA proj_live RENAME TO proj");
+    expect(f,
+           "SELECT string_agg(concat_ws(' ', upload_id, partition), ', ') FROM (TABLE "
+           "proj.blast_uploads ORDER BY upload_id) u",
+           "u1 0, u2 0");
+    testkit_pg_run(&f->db, "DELETE FROM proj.blast_recipients WHERE upload_id = 'u2'"); /* swept */
     expect(f,
            "SELECT string_agg(concat_ws(' ', name, live_rows = next_rows, differing), ', ' ORDER "
            "BY name) FROM proj_tools.compare()",

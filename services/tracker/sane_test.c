@@ -42,7 +42,7 @@ static int fold(const struct log_record *record, struct err *err)
     struct projection *projection = projection_new(&arena);
     struct sink sink = {0};
     struct projection_sink as = {on_sql, on_ask, &sink};
-    int rc = projection_add(projection, record->topic, record->data, err);
+    int rc = projection_add(projection, record->topic, 0, record->data, err);
 
     projection_stage(projection, &as);
     for (size_t i = 0; i < sink.n; i++) {

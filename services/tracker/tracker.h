@@ -2,6 +2,9 @@
 #ifndef TRACKER_TRACKER_H
 #define TRACKER_TRACKER_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "base/attr.h"
 #include "ledger/ledger.h"
 #include "tracker/tracker_config.h"
@@ -21,8 +24,14 @@ struct tracker {
     struct loop *loop;
     struct ledger *ledger;
     struct cache *cache; /* NULL while rebuilding: nobody is told */
+    struct sweep {       /* of one partition (sweep.h) */
+        struct tracker *tracker;
+        int partition;
+        int64_t due_ms; /* loop time */
+        bool is_running;
+    } sweeps[LEDGER_PARTITIONS];
     struct {
-        struct metric *applied, *gaps, *refused, *delay;
+        struct metric *applied, *gaps, *refused, *swept, *delay;
     } metrics;
 };
 

@@ -507,6 +507,43 @@ static void a_rebuild_takes_the_place_while_events_come(void **state)
     assert_int_equal(run_beside(f, "--compare", out), 0);
 }
 
+static bool are_swept(void *ctx)
+{
+    struct fixture *f = ctx;
+
+    return testkit_pg_int(&f->db, "SELECT count(*) FROM proj.blast_recipients "
+                                  "WHERE upload_id = 'u2'") == 0;
+}
+
+/* Each log has an upload "u2" that no create names. After a week it goes; the log still has it, and
+ * so has a rebuild, but no query can reach it. */
+static void an_upload_that_no_blast_names_is_swept(void **state)
+{
+    static const char kept[] = "SELECT count(*) FROM proj.blast_recipients WHERE upload_id = 'u1'";
+    struct fixture *f = *state;
+    int64_t sequences[SESSIONS] = {16, 14, 19, 19, 13};
+    int64_t before = testkit_pg_int(&f->db, kept);
+    char out[OUTPUT_MAX];
+
+    assert_int_equal(before, (int64_t)SESSIONS * 6);
+    assert_int_equal(testkit_pg_int(&f->db, "SELECT count(*) FROM proj.blast_recipients "
+                                            "WHERE upload_id = 'u2'"),
+                     (int64_t)SESSIONS * 6);
+    testkit_pg_run(&f->db, "UPDATE proj.blast_uploads SET received_at = now() - interval '8 days'");
+    (void)end(&f->tracker, SIGTERM);
+    start(f);
+    for (int i = 0; i < SESSIONS; i++) { /* sweeping follows what happens */
+        log_add_rename(&f->logs[i], sequences[i], "swept");
+        send_rest(f, i);
+    }
+    wait_for_events(f);
+    assert_int_equal(loop_run_until(f->loop, are_swept, f, WAIT_MS), 1);
+    assert_int_equal(testkit_pg_int(&f->db, kept), before);
+    assert_int_equal(run_beside(f, "--compare", out), 0);
+    assert_non_null(
+        strstr(out, "\"blast_recipients\":{\"live\":30,\"rebuilt\":30,\"differing\":0}"));
+}
+
 static void a_signal_ends_it_in_order(void **state)
 {
     struct fixture *f = *state;
@@ -526,6 +563,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_read_becomes_a_dead_letter),
         cmocka_unit_test(a_comparison_with_the_log_finds_what_differs),
         cmocka_unit_test(a_rebuild_takes_the_place_while_events_come),
+        cmocka_unit_test(an_upload_that_no_blast_names_is_swept),
         cmocka_unit_test(a_signal_ends_it_in_order),
     };
 

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "tracker/projection.h"
+#include "tracker/sweep.h"
 #include "tracker/tracker.h"
 
 /* What a turn keeps; in its arena. */
@@ -40,7 +41,8 @@ static void take(struct tracker *tracker, struct turn *turn, const struct ledger
         (turn->oldest_ms == 0 || record->timestamp_ms < turn->oldest_ms)) {
         turn->oldest_ms = record->timestamp_ms;
     }
-    if (projection_add(turn->projection, record->topic, record->data, &err) < 0) {
+    if (projection_add(turn->projection, record->topic, record->partition, record->data, &err) <
+        0) {
         metric_add(tracker->metrics.refused, 1);
         log_error("record makes no sense", LOG_STR("topic", topics[record->topic].name),
                   LOG_INT("partition", record->partition), LOG_INT("offset", record->offset),
@@ -87,6 +89,9 @@ static void on_committed(struct ledger_tx *tx, void *ctx)
         metric_add(tracker->metrics.gaps, (int64_t)gaps);
         log_error("sequences of the log have gaps", LOG_INT("events", gaps));
     }
+    if (tracker->cache != NULL) { /* a rebuild leaves it to the tracker that takes over */
+        sweep_if_due(tracker);
+    }
 }
 
 static void on_failed(struct ledger_tx *tx, const struct err *err, void *ctx)
@@ -131,6 +136,8 @@ void tracker_handlers(struct tracker *tracker, struct ledger_handlers *out)
         metric_counter("kentongan_projection_records_total", "Records folded");
     tracker->metrics.refused =
         metric_counter("kentongan_projection_refused_total", "Records that made no sense");
+    tracker->metrics.swept = metric_counter("kentongan_projection_swept_total",
+                                            "Recipients dropped that no blast came to name");
     tracker->metrics.gaps =
         metric_counter("kentongan_projection_gaps_total",
                        "Events whose sequence was not the next of its aggregate");

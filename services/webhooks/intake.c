@@ -16,6 +16,7 @@
 static void set_url(struct endpoint *endpoint, const char *url)
 {
     endpoint_set_text(&endpoint->url, url);
+    endpoint->is_slow = false; /* who is there now may be another */
     if (url[0] == '\0') {
         endpoint->cancel_below = endpoint->next_number;
         endpoint_ask(endpoint);

@@ -13,29 +13,24 @@
 #include "base/clock.h"
 #include "base/crash.h"
 #include "base/err.h"
-#include "base/map.h"
 #include "loop/loop.h"
+#include "webhooks/gate.h"
 #include "webhooks/net.h"
 #include "webhooks/url.h"
 
 enum { CONNECT_MS = 5000, KEPT_CONNECTIONS = 64, ERROR_MAX = CURL_ERROR_SIZE + 64 };
 
-struct host {
-    char name[URL_PLACE_MAX]; /* host and port */
-    unsigned running;
-    struct post *line; /* those that wait, the oldest first */
-};
-
 struct post {
     struct poster *poster;
-    struct host *host; /* NULL: a URL that cannot be read */
+    struct gate_place place; /* host NULL: a URL that cannot be read */
     char *url;
     char *body;
     size_t body_bytes;
     struct curl_slist *headers;
     post_done_cb *fn;
     void *ctx;
-    CURL *curl; /* NULL while it waits */
+    CURL *curl;             /* NULL while it waits */
+    struct loop_timer slow; /* until it counts as slow */
     char why[CURL_ERROR_SIZE];
     size_t answer_bytes;
     int64_t began_ms;
@@ -54,14 +49,14 @@ struct watched { /* a socket of libcurl's */
 /* The list macros stand in for functions; their size is not ours. */
 /* NOLINTBEGIN(readability-function-cognitive-complexity,readability-function-size) */
 
-static void line_add(struct post **line, struct post *post)
+static void list_add(struct post **list, struct post *post)
 {
-    DL_APPEND(*line, post);
+    DL_APPEND(*list, post);
 }
 
-static void line_remove(struct post **line, struct post *post)
+static void list_remove(struct post **list, struct post *post)
 {
-    DL_DELETE(*line, post);
+    DL_DELETE(*list, post);
 }
 
 /* NOLINTEND(readability-function-cognitive-complexity,readability-function-size) */
@@ -73,10 +68,8 @@ struct poster {
     int64_t timeout_ms;
     char *ca_file;
     struct loop_timer timer;
-    struct map hosts;
+    struct gate gate;
     struct post *unreadable; /* to be told at the end of the turn */
-    size_t running;
-    size_t waiting;
     bool is_closed;
 };
 
@@ -223,10 +216,22 @@ static void post_free(struct post *post)
         (void)curl_multi_remove_handle(post->poster->multi, post->curl);
         curl_easy_cleanup(post->curl);
     }
+    loop_timer_stop(&post->slow);
     curl_slist_free_all(post->headers);
     free(post->url);
     free(post->body);
     free(post);
+}
+
+static void serve(struct poster *poster);
+
+static void on_slow(struct loop_timer *timer, void *ctx)
+{
+    struct post *post = ctx;
+
+    (void)timer;
+    gate_turn_slow(&post->poster->gate, &post->place);
+    serve(post->poster);
 }
 
 static void begin(struct post *post)
@@ -236,64 +241,31 @@ static void begin(struct post *post)
         abort(); /* out of memory */
     }
     crash_point("webhooks", "before.post");
-    post->host->running++;
-    post->poster->running++;
     post->began_ms = clock_mono_ms();
+    if (post->place.lane == GATE_QUICK) {
+        loop_timer_start(post->poster->loop, &post->slow, GATE_SLOW_MS, on_slow, post);
+    }
     set_up(post);
     (void)curl_multi_add_handle(post->poster->multi, post->curl); /* begins with the timer */
 }
 
-/* ---- lines ---- */
-
-/* Lets posts of @host go as far as the limits allow; forgets a host without any. */
-static void serve_host(struct poster *poster, struct host *host)
+/* Lets posts go as far as the gate allows. */
+static void serve(struct poster *poster)
 {
-    while (host->line != NULL && host->running < POSTER_PER_HOST &&
-           poster->running < POSTER_TOTAL) {
-        struct post *post = host->line;
+    struct gate_place *place;
 
-        line_remove(&host->line, post);
-        poster->waiting--;
-        begin(post);
-    }
-    if (host->line == NULL && host->running == 0) {
-        map_drop(&poster->hosts, host->name);
-        free(host);
-    }
-}
-
-/* A place became free: its host's line first; the others' only when the total was the limit. */
-static void serve(struct poster *poster, struct host *freed)
-{
-    bool was_full = poster->running + 1 >= POSTER_TOTAL;
-    struct map_entry *next;
-
-    serve_host(poster, freed);
-    if (!was_full) {
-        return;
-    }
-    for (struct map_entry *at = map_first(&poster->hosts); at != NULL; at = next) {
-        next = map_next(at); /* it may be forgotten */
-        serve_host(poster, map_value(at));
+    while ((place = gate_next(&poster->gate)) != NULL) {
+        begin((void *)((char *)place - offsetof(struct post, place)));
     }
 }
 
 static void leave(struct post *post)
 {
     struct poster *poster = post->poster;
-    struct host *host = post->host;
 
-    if (post->curl != NULL) {
-        host->running--;
-        poster->running--;
-        post_free(post);
-        serve(poster, host);
-    } else {
-        line_remove(&host->line, post);
-        poster->waiting--;
-        post_free(post);
-        serve_host(poster, host);
-    }
+    gate_leave(&poster->gate, &post->place);
+    post_free(post);
+    serve(poster);
 }
 
 /* ---- ends ---- */
@@ -357,6 +329,7 @@ static void end(struct post *post, CURLcode code)
         explain(post, code, result.status, error);
         result.error = error;
     }
+    result.was_slow = result.took_ms >= GATE_SLOW_MS;
     crash_point("webhooks", "after.post");
     leave(post);
     fn(&result, ctx);
@@ -389,7 +362,7 @@ static void tell_unreadable(void *ctx)
         post_done_cb *fn = post->is_gone ? NULL : post->fn;
         void *fn_ctx = post->ctx;
 
-        line_remove(&poster->unreadable, post);
+        list_remove(&poster->unreadable, post);
         post_free(post);
         if (fn != NULL) {
             fn(&result, fn_ctx);
@@ -398,18 +371,6 @@ static void tell_unreadable(void *ctx)
 }
 
 /* ---- the way in ---- */
-
-static struct host *find_or_make_host(struct poster *poster, const char *name)
-{
-    struct host *host = map_get(&poster->hosts, name);
-
-    if (host == NULL) {
-        host = mem_new0(sizeof(*host));
-        (void)snprintf(host->name, sizeof(host->name), "%s", name);
-        map_put(&poster->hosts, host->name, host);
-    }
-    return host;
-}
 
 struct post *post_start(struct poster *poster, const struct post_request *request, post_done_cb *fn,
                         void *ctx)
@@ -427,14 +388,12 @@ struct post *post_start(struct poster *poster, const struct post_request *reques
         post->headers = curl_slist_append(post->headers, request->headers[i]);
     }
     if (!url_place(request->url, name)) {
-        line_add(&poster->unreadable, post);
+        list_add(&poster->unreadable, post);
         loop_defer(poster->loop, tell_unreadable, poster);
         return post;
     }
-    post->host = find_or_make_host(poster, name);
-    line_add(&post->host->line, post);
-    poster->waiting++;
-    serve_host(poster, post->host);
+    gate_enter(&poster->gate, &post->place, name, request->is_slow ? GATE_SLOW : GATE_QUICK);
+    serve(poster);
     return post;
 }
 
@@ -446,7 +405,7 @@ void post_cancel(struct post **post)
     if (gone == NULL) {
         return;
     }
-    if (gone->host == NULL) {
+    if (gone->place.host == NULL) {
         gone->is_gone = true; /* tell_unreadable is on its way */
     } else {
         leave(gone);
@@ -455,12 +414,12 @@ void post_cancel(struct post **post)
 
 size_t poster_running(const struct poster *poster)
 {
-    return poster->running;
+    return poster->gate.under_way;
 }
 
 size_t poster_waiting(const struct poster *poster)
 {
-    return poster->waiting;
+    return poster->gate.waiting;
 }
 
 int poster_new(struct loop *loop, const struct poster_options *options, struct poster **out,

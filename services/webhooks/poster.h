@@ -1,5 +1,5 @@
-/* poster: HTTP POSTs on the loop (libcurl), some at a time for each host, the others waiting in
- * line.
+/* poster: HTTP POSTs on the loop (libcurl), as many at a time as gate.h allows, the others waiting
+ * in line.
  *
  * A subscriber's URL is not trusted: the address that is connected to is looked at, redirects are
  * not followed, no proxy is used, and little of the answer is read. All calls belong to the loop's
@@ -7,6 +7,7 @@
 #ifndef WEBHOOKS_POSTER_H
 #define WEBHOOKS_POSTER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,8 +21,6 @@ struct post;
 struct poster;
 
 enum {
-    POSTER_PER_HOST = 4,       /* under way to one host and port */
-    POSTER_TOTAL = 512,        /* under way at all */
     POSTER_ANSWER_MAX = 65536, /* bytes of an answer that are read (and dropped) */
     POSTER_HEADERS_MAX = 16
 };
@@ -41,6 +40,7 @@ struct post_request {
     const char *url;
     const char *const *headers; /* "Name: value", ended by NULL */
     struct bytes body;
+    bool is_slow; /* the subscriber's last result was_slow */
 };
 
 struct post_result {
@@ -48,6 +48,7 @@ struct post_result {
     const char *error;     /* for people, without the URL; NULL when status is 2xx */
     int64_t retry_after_s; /* the wait that the answer asks for (Retry-After); 0: none */
     int64_t took_ms;       /* from the first byte of connecting, not from standing in line */
+    bool was_slow;         /* to be said with the next request to this subscriber */
 };
 
 /* @result is borrowed for the call. The post is gone. */
@@ -61,6 +62,6 @@ void post_cancel(
     struct post **post); /* may have arrived all the same; sets it to NULL; NULL is fine */
 
 size_t poster_running(const struct poster *poster);
-size_t poster_waiting(const struct poster *poster); /* in line for their host */
+size_t poster_waiting(const struct poster *poster); /* in line */
 
 #endif

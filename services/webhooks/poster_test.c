@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "testkit/testkit.h"
+#include "webhooks/gate.h"
 
 static void the_answer_decides(void **state)
 {
@@ -92,46 +93,82 @@ static void a_proxy_of_the_environment_is_not_used(void **state)
     }
 }
 
-static void a_slow_host_holds_up_nobody_else(void **state)
+static void slow_subscribers_hold_up_nobody_else_at_their_host_or_another(void **state)
 {
+    enum { SLOW = GATE_QUICK_PER_HOST + 4 };
     struct desk desk;
+    struct post *posts[SLOW];
     char other[64];
 
     (void)state;
-    desk_open(&desk, "127.0.0.0/8", 1000);
-    for (int i = 0; i < 12; i++) {
-        assert_non_null(desk_start(&desk, "/silent"));
+    desk_open(&desk, "127.0.0.0/8", 60000);
+    for (int i = 0; i < SLOW; i++) { /* none of them ever answers */
+        posts[i] = desk_start(&desk, "/silent");
     }
-    assert_int_equal(poster_running(desk.poster), POSTER_PER_HOST);
-    assert_int_equal(poster_waiting(desk.poster), 12 - POSTER_PER_HOST);
+    assert_int_equal(poster_running(desk.poster), GATE_QUICK_PER_HOST);
+    assert_int_equal(poster_waiting(desk.poster), 4);
     (void)snprintf(other, sizeof(other), "http://localhost:%u/ok", poster_server_port(desk.server));
     desk_post(&desk, other);
     assert_int_equal(desk.status, 204);
-    desk_finish(&desk, 13);
-    assert_int_equal(poster_server_silent_most(desk.server), POSTER_PER_HOST);
+    for (unsigned i = 0; i < 10; i++) {
+        desk_post(&desk, "/ok");
+        assert_int_equal(desk.status, 204);
+    }
+    assert_int_equal(poster_running(desk.poster), SLOW);
+    assert_int_equal(poster_server_silent_most(desk.server), SLOW);
+    for (int i = 0; i < SLOW; i++) {
+        post_cancel(&posts[i]);
+    }
     assert_int_equal(poster_running(desk.poster) + poster_waiting(desk.poster), 0);
+    desk_close(&desk);
+}
+
+static void who_is_known_to_be_slow_costs_the_others_nothing(void **state)
+{
+    enum { SLOW = GATE_SLOW_PER_HOST + 24 };
+    struct desk desk;
+    struct post *posts[SLOW];
+
+    (void)state;
+    desk_open(&desk, "127.0.0.0/8", GATE_SLOW_MS + 500);
+    desk_post(&desk, "/silent");
+    assert_true(desk.was_slow);
+    desk_post(&desk, "/ok");
+    assert_false(desk.was_slow);
+    desk.is_slow = true;
+    for (int i = 0; i < SLOW; i++) {
+        posts[i] = desk_start(&desk, "/silent");
+    }
+    desk.is_slow = false;
+    assert_int_equal(poster_running(desk.poster), GATE_SLOW_PER_HOST);
+    desk_post(&desk, "/ok");
+    assert_int_equal(desk.status, 204);
+    assert_int_equal(poster_waiting(desk.poster), SLOW - GATE_SLOW_PER_HOST);
+    for (int i = 0; i < SLOW; i++) {
+        post_cancel(&posts[i]);
+    }
     desk_close(&desk);
 }
 
 static void a_cancelled_post_is_not_told(void **state)
 {
     struct desk desk;
-    struct post *posts[6];
+    struct post *posts[GATE_QUICK_PER_HOST + 1];
     struct post *unreadable;
 
     (void)state;
     desk_open(&desk, "127.0.0.0/8", 5000);
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i <= GATE_QUICK_PER_HOST; i++) {
         posts[i] = desk_start(&desk, "/ok");
     }
     unreadable = desk_start(&desk, "http://");
-    post_cancel(&posts[0]); /* under way */
-    post_cancel(&posts[5]); /* in line */
+    post_cancel(&posts[0]);                   /* under way */
+    post_cancel(&posts[GATE_QUICK_PER_HOST]); /* in line */
     post_cancel(&unreadable);
     assert_null(unreadable);
-    desk_finish(&desk, 4);
+    desk_finish(&desk, GATE_QUICK_PER_HOST - 1);
     desk_post(&desk, "/ok");
-    assert_int_equal(desk.done, 5);
+    assert_int_equal(desk.done, GATE_QUICK_PER_HOST);
     posts[0] = desk_start(&desk, "/silent");
     post_cancel(&posts[0]);
     desk_close(&desk);
@@ -144,7 +181,8 @@ int main(void)
         cmocka_unit_test(what_cannot_be_reached_is_told),
         cmocka_unit_test(an_answer_may_ask_for_a_wait),
         cmocka_unit_test(a_proxy_of_the_environment_is_not_used),
-        cmocka_unit_test(a_slow_host_holds_up_nobody_else),
+        cmocka_unit_test(slow_subscribers_hold_up_nobody_else_at_their_host_or_another),
+        cmocka_unit_test(who_is_known_to_be_slow_costs_the_others_nothing),
         cmocka_unit_test(a_cancelled_post_is_not_told),
     };
 

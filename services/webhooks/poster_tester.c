@@ -269,6 +269,7 @@ static void on_done(const struct post_result *result, void *ctx)
     desk->done++;
     desk->status = result->status;
     desk->retry_after_s = result->retry_after_s;
+    desk->was_slow = result->was_slow;
     (void)snprintf(desk->error, sizeof(desk->error), "%s",
                    result->error == NULL ? "" : result->error);
 }
@@ -296,8 +297,10 @@ struct post *desk_start(struct desk *desk, const char *url)
 {
     static const char *const headers[] = {"Content-Type: application/json", "X-Test: 1", NULL};
     char whole[256];
-    struct post_request request = {
-        .url = whole, .headers = headers, .body = {(const uint8_t *)"{\"a\":1}", 7}};
+    struct post_request request = {.url = whole,
+                                   .headers = headers,
+                                   .body = {(const uint8_t *)"{\"a\":1}", 7},
+                                   .is_slow = desk->is_slow};
 
     if (url[0] == '/') {
         (void)snprintf(whole, sizeof(whole), "http://" POSTER_SERVER_A ":%u%s", desk->server->port,

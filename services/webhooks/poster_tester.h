@@ -32,8 +32,10 @@ struct desk {
     struct poster_server *server;
     unsigned done; /* posts that ended */
     unsigned want;
-    int status; /* of the last that ended */
+    bool is_slow; /* to be said of those that begin */
+    int status;   /* of the last that ended */
     int64_t retry_after_s;
+    bool was_slow;
     char error[160]; /* empty: none */
 };
 

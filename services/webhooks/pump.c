@@ -31,6 +31,7 @@ static void on_posted(const struct post_result *result, void *ctx)
 
     endpoint->post = NULL;
     endpoint->has_result = true;
+    endpoint->is_slow = result->was_slow;
     endpoint->status = result->status;
     endpoint->retry_after_s = result->retry_after_s;
     (void)snprintf(endpoint->error, sizeof(endpoint->error), "%s",
@@ -64,7 +65,7 @@ static void post(struct endpoint *endpoint)
         .now_s = clock_wall_ms() / 1000,
         .body = {(const uint8_t *)entry->body, strlen(entry->body)},
     };
-    struct post_request request = {endpoint->url, headers, delivery.body};
+    struct post_request request = {endpoint->url, headers, delivery.body, endpoint->is_slow};
 
     if (open_secret(endpoint, &secret, &err) < 0) { /* a mistake of ours: it costs no attempt */
         log_error("webhook secret does not open, WEBHOOK_KEY may be another",

@@ -64,6 +64,7 @@ class Subscriber:
 
         class Server(http.server.ThreadingHTTPServer):
             daemon_threads = True
+            request_queue_size = 128  # else a burst of connections takes a second
 
             def get_request(self):
                 connection, peer = super().get_request()

@@ -22,7 +22,8 @@ CREATE TABLE endpoint (
 CREATE INDEX endpoint_partition ON endpoint (partition);
 
 -- Deliveries that are not done, in the order of number within a session. EARLY: whether anybody wants
--- it is decided when what was said of the session before is known. DEAD: parked for 30 days.
+-- it is decided when what was said of the session before is known. DEAD: parked for 30 days. What did
+-- not fit into the line of its session has no row here, only its events.
 CREATE TABLE delivery (
     delivery_id     uuid PRIMARY KEY,
     session_uuid    uuid        NOT NULL,

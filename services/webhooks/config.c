@@ -39,7 +39,7 @@ static const struct svc_config_entry entries[] = {
     SVC_INT(S, timeout_ms, "WEBHOOK_TIMEOUT_MS", "10000", 100, 60000,
             "longest time of one attempt"),
     SVC_INT(S, queue_max, "WEBHOOK_QUEUE_MAX", "10000", 1, 1000000,
-            "deliveries of a session that may wait; more are parked untried"),
+            "deliveries of a session that may wait; more are dropped, each with its event"),
 };
 
 const struct svc_config_table config_table = SVC_CONFIG_TABLE(

@@ -71,13 +71,26 @@ static void match(struct ledger_tx *tx, const struct endpoint *endpoint, struct 
     decide(tx, endpoint, entry, &input);
 }
 
-/* More wait than may: the event's end is told at once. */
+/* More wait than may: the delivery's end is told at once, and its body kept nowhere. Of an EARLY
+ * one too, though perhaps nobody wants it: later there will be nothing left to tell it by. Takes
+ * @entry. */
 static void drop(struct ledger_tx *tx, struct endpoint *endpoint, struct entry *entry)
 {
-    struct webhook_input input = {.kind = WEBHOOK_IN_DROPPED, .error = "too many wait"};
+    struct webhook_input input = {
+        .kind = WEBHOOK_IN_DROPPED,
+        .error = entry->is_early ? "too many wait; whether it is wanted was not known yet"
+                                 : "too many wait",
+    };
 
+    match(tx, endpoint, entry);
     decide(tx, endpoint, entry, &input);
-    metric_add(endpoint->webhooks->metrics.dead, 1);
+    metric_add(endpoint->webhooks->metrics.dropped, 1);
+    if (!endpoint->is_dropping) { /* once, until the line is half empty */
+        endpoint->is_dropping = true;
+        log_warn("too many deliveries wait, more are dropped",
+                 LOG_STR("session", endpoint->uuid.text),
+                 LOG_INT("waiting", (int64_t)endpoint->waiting));
+    }
     entry_free(entry);
 }
 
@@ -111,15 +124,12 @@ void delivery_offer(struct ledger_tx *tx, struct endpoint *endpoint,
     }
     entry = entry_of(source);
     entry->is_early = is_early;
+    if (endpoint->waiting >= (size_t)webhooks->config.queue_max) {
+        drop(tx, endpoint, entry);
+        return;
+    }
     if (!is_early) {
         match(tx, endpoint, entry);
-        if (endpoint->waiting >= (size_t)webhooks->config.queue_max) {
-            drop(tx, endpoint, entry);
-            return;
-        }
-    } else if (endpoint->waiting >= (size_t)webhooks->config.queue_max) {
-        entry_free(entry); /* nothing was said of it yet */
-        return;
     }
     stand_in_line(tx, endpoint, entry);
 }
@@ -128,7 +138,10 @@ void delivery_offer(struct ledger_tx *tx, struct endpoint *endpoint,
 
 static void leave_line(struct endpoint *endpoint)
 {
+    size_t half = (size_t)endpoint->webhooks->config.queue_max / 2;
+
     endpoint->waiting--;
+    endpoint->is_dropping = endpoint->is_dropping && endpoint->waiting > half;
     endpoint_shift(endpoint);
 }
 
@@ -151,7 +164,7 @@ static void cancel(struct ledger_tx *tx, struct endpoint *endpoint)
     endpoint->has_result = false;
     if (!endpoint->first->is_early) {
         decide(tx, endpoint, endpoint->first, &input);
-        metric_add(endpoint->webhooks->metrics.dead, 1);
+        metric_add(endpoint->webhooks->metrics.cancelled, 1);
     }
     store_done(tx, endpoint, endpoint->first);
     leave_line(endpoint);
@@ -177,7 +190,7 @@ static void settle(struct ledger_tx *tx, struct endpoint *endpoint)
     }
     store_state(tx, endpoint, entry, error);
     if (entry->state.state == WEBHOOK_DEAD) {
-        metric_add(endpoint->webhooks->metrics.dead, 1);
+        metric_add(endpoint->webhooks->metrics.given_up, 1);
         leave_line(endpoint);
     }
 }

@@ -37,6 +37,7 @@ struct endpoint {
     bool is_exhausted; /* what is missing of the line is not committed yet */
     bool has_result;   /* of a post for the first entry; waits for a turn */
     bool is_slow;      /* as its last answer was */
+    bool is_dropping;  /* what did not fit into the line, and it was logged */
     bool is_asking;    /* in webhooks.asking */
     bool is_touched;   /* by the open turn: nothing is begun before its end */
     int partition;

@@ -36,11 +36,14 @@ static void make_metrics(struct webhooks *webhooks)
 {
     static const char name[] = "kentongan_webhooks_attempts_total";
     static const char help[] = "Attempts to deliver, by how they ended";
+    static const char dead[] = "kentongan_webhooks_dead_total";
+    static const char dead_help[] = "Deliveries that ended without having arrived, by why";
 
     webhooks->metrics.delivered = metric_counter_for(name, help, "result=\"delivered\"");
     webhooks->metrics.failed = metric_counter_for(name, help, "result=\"failed\"");
-    webhooks->metrics.dead = metric_counter("kentongan_webhooks_dead_total",
-                                            "Deliveries that ended without having arrived");
+    webhooks->metrics.given_up = metric_counter_for(dead, dead_help, "reason=\"given_up\"");
+    webhooks->metrics.cancelled = metric_counter_for(dead, dead_help, "reason=\"cancelled\"");
+    webhooks->metrics.dropped = metric_counter_for(dead, dead_help, "reason=\"dropped\"");
     webhooks->metrics.sealed = metric_counter("kentongan_webhooks_sealed_total",
                                               "Attempts put off: the secret does not open");
     webhooks->metrics.seconds =

@@ -54,7 +54,9 @@ struct webhooks {
     struct {
         struct metric *delivered;
         struct metric *failed;
-        struct metric *dead;
+        struct metric *given_up;
+        struct metric *cancelled;
+        struct metric *dropped;
         struct metric *seconds;
         struct metric *running;
         struct metric *in_line;

@@ -62,6 +62,25 @@ class Crash(Case):
                 with self.subTest(point=point, count=count):
                     self.run_into(point, count)
 
+    def test_what_does_not_fit_is_told_once_at_every_point(self):
+        for point, count in (("before.commit", 1), ("before.commit", 2), ("after.commit", 1), ("after.commit", 2),
+                             ("before.publish", 3), ("after.publish", 3)):
+            with self.subTest(point=point, count=count):
+                session = Session(self, f"/full-{point}-{count}")
+                self.subscriber.script[session.path] = [500] * 9  # the first keeps its place
+                child = self.begin(f"KENTONGAN_CRASH_AT=webhooks.{point}@{count}", "WEBHOOK_QUEUE_MAX=1")
+                for text in ("a", "b", "c"):
+                    session.received(text)
+                self.assertEqual(child.wait(60), CRASH_STATUS)
+                child = self.begin("WEBHOOK_QUEUE_MAX=1")
+                self.assertEqual(session.dropped(2), {"too many wait"})
+                session.failures(1)
+                self.assertEqual(set(session.texts(session.posts(1))), {"a"})
+                self.assertEqual(len(session.deliveries()), 3)
+                child.kill()
+                child.wait()
+                self.stack.sql("delete from webhooks.delivery")
+
     def test_a_kill_while_the_subscriber_thinks_is_survived(self):
         session = Session(self, "/thinks")
         self.subscriber.script["/thinks"] = [0]

@@ -20,6 +20,7 @@ import sys
 import threading
 import time
 import unittest
+import urllib.request
 import uuid
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
@@ -180,6 +181,14 @@ class Session:
             return len(found) >= n and found
         return wait_until(failed, 30, f"{n} failed attempts for {self.path}", every=0.3)
 
+    def dropped(self, n: int) -> set[str]:
+        """Waits until n deliveries have ended untried; the reasons given."""
+        def ended():
+            found = [events[-1]["dead"]["reason"] for events in self.deliveries().values()
+                     if [e["event_type"] for e in events] == ["WebhookQueued", "WebhookDead"]]
+            return len(found) == n and found
+        return set(wait_until(ended, 30, f"{n} dropped deliveries to {self.path}: {self.deliveries()}", every=0.3))
+
     def ends(self, n: int) -> list[list[str]]:
         """Waits until n deliveries have ended; their event types."""
         def ended():
@@ -216,6 +225,19 @@ class Case(unittest.TestCase):
 
     def stop(self):
         self.stack.ctl("stop", "webhooks-1", "webhooks-2")
+
+    def metric(self, name: str, instance: str = "webhooks-1") -> int | None:
+        """What it says now; None: nothing yet."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.stack.port(instance)}/metrics", timeout=5) as answer:
+            for line in answer.read().decode().splitlines():
+                if line.startswith(f"kentongan_webhooks_{name} "):
+                    return int(line.rpartition(" ")[2])
+
+    def metric_becomes(self, name: str, value: int, *instances: str):
+        """Waits until it is that, in all of the instances together."""
+        def values():
+            return [self.metric(name, instance) for instance in instances or ["webhooks-1"]]
+        wait_until(lambda: None not in (got := values()) and sum(got) == value, 20, f"{name} of {value}")
 
     def begin(self, *settings: str) -> subprocess.Popen:
         """webhooks-1 as a child of the test, which sees how it ends."""

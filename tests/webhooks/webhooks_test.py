@@ -146,6 +146,51 @@ class Webhooks(Case):
         session.received("again")
         wait_until(lambda: session.texts(self.subscriber.at("/removed")[before:]) == ["again"], 20, "the new url")
 
+    def test_what_does_not_fit_into_a_line_ends_at_once_for_all_to_see(self):
+        self.start("WEBHOOK_QUEUE_MAX=3", "WEBHOOK_TIMEOUT_MS=60000")
+        session, other = Session(self, "/full"), Session(self, "/empty")
+        self.subscriber.script["/full"] = [0]  # holds the first
+        for n in range(8):
+            session.received(str(n))
+        other.received("x")
+        self.assertEqual(session.dropped(5), {"too many wait"})
+        self.assertEqual(session.left(), [["QUEUED", "Message"]] * 3)
+        self.metric_becomes('dead_total{reason="dropped"}', 5)
+        self.assertEqual(other.ends(1), [["WebhookQueued", "WebhookDelivered"]])
+        log = (self.stack.state / "log" / "webhooks-1.log").read_text().splitlines()
+        self.assertEqual(len([line for line in log if "more are dropped" in line and session.uuid in line]), 1)
+        self.stack.ctl("kill", "webhooks-1")
+        self.start()
+        self.assertEqual(session.texts(session.posts(4))[1:], ["0", "1", "2"])
+        wait_until(lambda: session.left() == [], 20, "an empty line")
+        session.received("fits")
+        self.assertEqual(session.texts(session.posts(5))[4:], ["fits"])
+
+    def test_dashboards_see_what_did_not_fit(self):
+        self.start("WEBHOOK_QUEUE_MAX=1", "WEBHOOK_TIMEOUT_MS=60000")
+        session = Session(self, "/seen")
+        self.subscriber.script["/seen"] = [0]
+        for n in range(4):
+            session.received(str(n))
+        session.dropped(3)
+        self.stack.ctl("start", "tracker-1")
+        self.addCleanup(self.stack.ctl, "stop", "tracker-1")
+        seen = ("select status, event, attempt, coalesce(last_error, ''), count(*) from proj.webhook_deliveries "
+                f"where session_uuid = '{session.uuid}' group by 1, 2, 3, 4 order by 1")
+        wait_until(lambda: self.stack.sql(seen) == [["DEAD", "Message", "0", "too many wait", "3"],
+                                                    ["QUEUED", "Message", "0", "", "1"]], 30, "rows of all four")
+
+    def test_what_waits_for_its_session_and_does_not_fit_ends_too(self):
+        self.start("WEBHOOK_QUEUE_MAX=3")
+        session = Session(self, "/crowded", create=False)
+        for n in range(5):
+            session.received(str(n))
+        self.assertEqual(session.dropped(2), {"too many wait; whether it is wanted was not known yet"})
+        self.assertEqual(session.left(), [["EARLY", "Message"]] * 3)
+        session.create()
+        self.assertEqual(session.texts(session.posts(3)), ["0", "1", "2"])
+        self.assertEqual(len(session.ends(5)), 5)
+
     def test_messages_that_are_read_before_their_session_wait_for_it(self):
         self.start()
         session = Session(self, "/early", create=False)

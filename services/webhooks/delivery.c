@@ -100,7 +100,7 @@ static void stand_in_line(struct ledger_tx *tx, struct endpoint *endpoint, struc
     bool is_in_memory = endpoint_has_whole_line(endpoint) && endpoint->n < WEBHOOKS_LINE_MAX;
 
     entry->number = endpoint->next_number++;
-    endpoint->waiting++;
+    endpoint_set_waiting(endpoint, endpoint->waiting + 1);
     store_entry(tx, endpoint, entry);
     endpoint_touch(endpoint);
     if (is_in_memory) {
@@ -140,7 +140,7 @@ static void leave_line(struct endpoint *endpoint)
 {
     size_t half = (size_t)endpoint->webhooks->config.queue_max / 2;
 
-    endpoint->waiting--;
+    endpoint_set_waiting(endpoint, endpoint->waiting - 1);
     endpoint->is_dropping = endpoint->is_dropping && endpoint->waiting > half;
     endpoint_shift(endpoint);
 }

@@ -1,4 +1,4 @@
-/* Lines that are full; the ledger and the tables are stand-ins. */
+/* Lines that are full, and what is known of all lines; the ledger and the tables are stand-ins. */
 #include "webhooks/delivery.h"
 
 #include <stdio.h>
@@ -131,7 +131,10 @@ static void set_up(struct scene *scene)
 
 static void tear_down(struct scene *scene)
 {
-    endpoint_drop(&scene->webhooks, 0);
+    for (int partition = 0; partition < LEDGER_PARTITIONS; partition++) {
+        endpoint_drop(&scene->webhooks, partition);
+        assert_int_equal(scene->webhooks.waiting[partition], 0);
+    }
     buf_done(&scene->tx.said);
 }
 
@@ -225,11 +228,33 @@ static void also_when_nobody_knows_whether_it_is_wanted(void **state)
     tear_down(&scene);
 }
 
+static void what_waits_is_counted_where_partitions_are_live(void **state)
+{
+    struct scene scene;
+
+    (void)state;
+    set_up(&scene);
+    scene.ledger.is_live[3] = true;
+    offer(&scene, scene.endpoint, QUEUE_MAX + 1);
+    offer(&scene, known(&scene, 3), 2);
+    endpoint_set_waiting(known(&scene, 4), 100); /* read at a take-over that is not done */
+    assert_int_equal(endpoint_waiting(&scene.webhooks), QUEUE_MAX + 2);
+    scene.ledger.is_live[4] = true;
+    assert_int_equal(endpoint_waiting(&scene.webhooks), QUEUE_MAX + 102);
+    endpoint_drop(&scene.webhooks, 4);
+    deliver(&scene, 3);
+    assert_int_equal(endpoint_waiting(&scene.webhooks), QUEUE_MAX - 1);
+    scene.ledger.is_live[3] = false;
+    assert_int_equal(endpoint_waiting(&scene.webhooks), QUEUE_MAX - 3);
+    tear_down(&scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_does_not_fit_ends_with_its_events_and_no_row),
         cmocka_unit_test(also_when_nobody_knows_whether_it_is_wanted),
+        cmocka_unit_test(what_waits_is_counted_where_partitions_are_live),
     };
 
     if (crypto_start(NULL) < 0) {

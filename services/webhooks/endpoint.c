@@ -41,6 +41,7 @@ static void endpoint_free(struct endpoint *endpoint)
 {
     post_cancel(&endpoint->post);
     loop_timer_stop(&endpoint->timer);
+    endpoint_set_waiting(endpoint, 0);
     while (endpoint->first != NULL) {
         endpoint_shift(endpoint);
     }
@@ -97,6 +98,24 @@ void endpoint_set_secret(struct endpoint *endpoint, struct bytes sealed)
     memcpy(&old, (const void *)&endpoint->secret.p, sizeof(old));
     endpoint->secret = (struct bytes){mem_dup(sealed.p, sealed.n), sealed.n};
     free(old);
+}
+
+void endpoint_set_waiting(struct endpoint *endpoint, size_t waiting)
+{
+    size_t *sum = &endpoint->webhooks->waiting[endpoint->partition];
+
+    *sum = *sum - endpoint->waiting + waiting;
+    endpoint->waiting = waiting;
+}
+
+size_t endpoint_waiting(const struct webhooks *webhooks)
+{
+    size_t sum = 0;
+
+    for (int partition = 0; partition < LEDGER_PARTITIONS; partition++) {
+        sum += ledger_is_live(webhooks->ledger, partition) ? webhooks->waiting[partition] : 0;
+    }
+    return sum;
 }
 
 bool endpoint_has_whole_line(const struct endpoint *endpoint)

@@ -53,7 +53,7 @@ struct endpoint {
     struct entry *first; /* the first @n of the line; its rest is in the table only */
     struct entry *last;
     size_t n;
-    size_t waiting; /* in the whole line */
+    size_t waiting; /* in the whole line; endpoint_set_waiting */
     int64_t next_number;
     int64_t cancel_below; /* deliveries with a smaller number are to be cancelled */
 
@@ -74,6 +74,9 @@ void endpoint_drop(struct webhooks *webhooks,
 
 void endpoint_set_text(char **text, const char *value);                   /* a copy replaces it */
 void endpoint_set_secret(struct endpoint *endpoint, struct bytes sealed); /* copies; p NULL: none */
+
+void endpoint_set_waiting(struct endpoint *endpoint, size_t waiting);
+size_t endpoint_waiting(const struct webhooks *webhooks); /* in all lines of live partitions */
 
 /* The line. Does the memory hold all of it, so that a new entry may stand at its end? */
 bool endpoint_has_whole_line(const struct endpoint *endpoint);

@@ -52,6 +52,8 @@ static void make_metrics(struct webhooks *webhooks)
         metric_gauge("kentongan_webhooks_running", "Attempts under way at this moment");
     webhooks->metrics.in_line = metric_gauge("kentongan_webhooks_in_line",
                                              "Attempts that wait because their host has enough");
+    webhooks->metrics.waiting = metric_gauge("kentongan_webhooks_waiting",
+                                             "Deliveries that wait for their turn or a retry");
 }
 
 static void on_sweep(struct loop_timer *timer, void *ctx)
@@ -96,6 +98,7 @@ static void refresh(void *ctx)
 
     metric_set(webhooks->metrics.running, (int64_t)poster_running(webhooks->poster));
     metric_set(webhooks->metrics.in_line, (int64_t)poster_waiting(webhooks->poster));
+    metric_set(webhooks->metrics.waiting, (int64_t)endpoint_waiting(webhooks));
 }
 
 /* What is under way may arrive, and its result be kept, so that it is not posted again. */

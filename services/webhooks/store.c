@@ -42,7 +42,7 @@ static int load_count(int partition, const struct pg_rows *rows, size_t row, voi
     struct endpoint *endpoint = endpoint_get(ctx, uuid.text, partition);
 
     (void)err;
-    endpoint->waiting = (size_t)pg_get_int(rows, row, 1);
+    endpoint_set_waiting(endpoint, (size_t)pg_get_int(rows, row, 1));
     endpoint->next_number = pg_get_int(rows, row, 2) + 1;
     if (endpoint->is_known && endpoint->url[0] == '\0') {
         endpoint->cancel_below = endpoint->next_number;

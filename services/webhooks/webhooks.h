@@ -42,6 +42,7 @@ struct webhooks {
     struct ledger *ledger;
     struct poster *poster;
     struct map endpoints;                     /* by session uuid */
+    size_t waiting[LEDGER_PARTITIONS];        /* deliveries that are not done */
     int64_t told_until_us[LEDGER_PARTITIONS]; /* newest session event handled; 0: none yet */
     bool is_lag_known;                        /* looked at since the turn or tick began */
     bool is_caught_up;        /* then: no session event of before waits to be read */
@@ -60,6 +61,7 @@ struct webhooks {
         struct metric *seconds;
         struct metric *running;
         struct metric *in_line;
+        struct metric *waiting;
         struct metric *sealed;
     } metrics;
 };

@@ -191,6 +191,33 @@ class Webhooks(Case):
         self.assertEqual(session.texts(session.posts(3)), ["0", "1", "2"])
         self.assertEqual(len(session.ends(5)), 5)
 
+    def test_the_gauge_counts_what_waits_also_after_a_restart_and_a_take_over(self):
+        self.start()
+        sessions = [Session(self, f"/waits{n}") for n in range(4)]
+        for session in sessions:
+            self.subscriber.script[session.path] = [(503, {"Retry-After": "600"})]
+        for session, n in zip(sessions, (1, 3, 3, 30)):  # of the last line not all is in memory
+            for text in range(n):
+                session.received(str(text))
+        for session in sessions:
+            session.failures(1)
+        self.metric_becomes("waiting", 37)
+        self.stop()
+        self.start()
+        self.metric_becomes("waiting", 37)
+        self.start(instance="webhooks-2")
+        self.metric_becomes("waiting", 37, "webhooks-1", "webhooks-2")
+        self.stack.ctl("kill", "webhooks-1")
+        self.metric_becomes("waiting", 37, "webhooks-2")
+        sessions[3].told("deleted", {})
+        self.metric_becomes("waiting", 7, "webhooks-2")
+        self.stack.sql("update webhooks.delivery set next_at = now()")
+        self.stop()
+        self.start()
+        for session in sessions[:3]:
+            session.posts(2)
+        self.metric_becomes("waiting", 0)
+
     def test_messages_that_are_read_before_their_session_wait_for_it(self):
         self.start()
         session = Session(self, "/early", create=False)

@@ -31,6 +31,8 @@ static void make_metrics(struct scheduler_metrics *m)
     m->runs = metric_gauge("kentongan_scheduler_blasts", "Blasts in memory");
     m->flights = metric_gauge("kentongan_scheduler_unsettled_messages",
                               "Messages handed over and not settled");
+    m->left = metric_gauge("kentongan_scheduler_recipients_left",
+                           "Of blasts that run or are paused: not handed over yet, or came back");
     m->parked = metric_gauge("kentongan_scheduler_parked_commands",
                              "Commands that wait for recipients or for their session");
 }
@@ -67,12 +69,28 @@ static void close_own(void *ctx)
     zone_free(&scheduler->zone);
 }
 
+/* Of blasts that run or are paused: those that were not handed over yet, or came back. */
+static int64_t recipients_left(const struct scheduler *scheduler)
+{
+    int64_t left = 0;
+
+    for (struct map_entry *at = map_first(&scheduler->runs); at != NULL; at = map_next(at)) {
+        const struct run *run = map_value(at);
+
+        if (run->state.status == BLAST_RUNNING || run->state.status == BLAST_PAUSED) {
+            left += run->state.total - run->next_index + (int64_t)run->n_back;
+        }
+    }
+    return left;
+}
+
 static void refresh(void *ctx)
 {
     struct scheduler *scheduler = ctx;
 
     metric_set(scheduler->metrics.runs, (int64_t)map_count(&scheduler->runs));
     metric_set(scheduler->metrics.flights, (int64_t)scheduler->n_flights);
+    metric_set(scheduler->metrics.left, recipients_left(scheduler));
 }
 
 static int run(void *ctx, struct err *err)

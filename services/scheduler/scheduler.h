@@ -57,6 +57,7 @@ struct scheduler_metrics {
     struct metric *strays; /* message events that fit no blast, or contradict it */
     struct metric *runs;
     struct metric *flights;
+    struct metric *left; /* recipients */
     struct metric *parked;
 };
 

@@ -276,6 +276,11 @@ static bool has_restarted(void *ctx)
     return metrics.relay_restarts >= 2;
 }
 
+static bool has_restarted_or_applied(void *ctx)
+{
+    return has_restarted(ctx) || has_applied(ctx);
+}
+
 /* The broker refuses records for a while: nothing later may pass, nothing may be given up. */
 static void l3_after_a_failed_delivery_the_relay_begins_at_the_lowest_row(void **state)
 {
@@ -286,8 +291,10 @@ static void l3_after_a_failed_delivery_the_relay_begins_at_the_lowest_row(void *
     send_round(f, 2);
     check_all(f);
     assert_int_equal(station_limit(brokers(), TOPIC_BLAST_EVENTS, 100, &err), 0);
-    send_round(f, 10);
-    until(f, has_restarted);
+    while (!has_restarted(f)) { /* the limit holds some time after the broker has said so */
+        send_round(f, 2);
+        until(f, has_restarted_or_applied);
+    }
     assert_int_equal(station_limit(brokers(), TOPIC_BLAST_EVENTS, 1048576, &err), 0);
     send_round(f, 2);
     check_all(f);

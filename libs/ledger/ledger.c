@@ -105,7 +105,7 @@ void ledger_want_turn(struct ledger *ledger)
     ledger_kick(ledger);
 }
 
-/* ---- Kafka and PostgreSQL tell ---- */
+/* ---- PostgreSQL tells ---- */
 
 void ledger_fatal(struct ledger *ledger, const struct err *err)
 {
@@ -129,32 +129,6 @@ static void on_state(bool is_up, const struct err *why, void *ctx)
         ledger->is_up = false;
         ledger->is_heartbeat_open = false;
         ledger->down_since_ms = loop_now_ms(ledger->loop);
-    }
-}
-
-static void on_assigned(const struct bus_partition *partitions, size_t n, void *ctx)
-{
-    ledger_parts_assigned(ctx, partitions, n);
-}
-
-static void on_revoked(bool is_lost, void *ctx)
-{
-    (void)is_lost;
-    ledger_parts_revoked(ctx);
-}
-
-static void on_record(struct bus_record *record, void *ctx)
-{
-    ledger_input_add(ctx, record);
-}
-
-static void on_bus_failed(const struct err *err, bool is_fatal, void *ctx)
-{
-    struct ledger *ledger = ctx;
-
-    ledger->trouble = *err;
-    if (is_fatal) {
-        ledger_fatal(ledger, err);
     }
 }
 
@@ -259,27 +233,6 @@ static void copy_config(struct ledger *ledger, const struct ledger_config *confi
     }
 }
 
-static int open_consumer(struct ledger *ledger, struct err *err)
-{
-    struct bus_consumer_options options = {
-        .brokers = ledger->brokers,
-        .client_id = ledger->instance,
-        .group = ledger->group,
-        .instance_id = ledger->instance,
-        .topics = &ledger->inputs[0].topic, /* L8: the others are read beside it */
-        .n_topics = 1,
-        .session_timeout_ms = ledger->session_timeout_ms,
-        .prefetch_records = ledger->config.buffer_records_max,
-        .events = {.assigned = on_assigned,
-                   .revoked = on_revoked,
-                   .record = on_record,
-                   .failed = on_bus_failed,
-                   .ctx = ledger},
-    };
-
-    return bus_consumer_new(ledger->loop, &options, &ledger->consumer, err);
-}
-
 int ledger_new(struct loop *loop, const struct ledger_config *config,
                const struct ledger_handlers *handlers, struct ledger **out, struct err *err)
 {
@@ -305,7 +258,7 @@ int ledger_new(struct loop *loop, const struct ledger_config *config,
     pg.is_by_key = true; /* nothing else can be done within a turn */
     rc = pg_new(loop, &pg, &events, &ledger->pg, err);
     if (rc == 0) {
-        rc = open_consumer(ledger, err);
+        rc = ledger_group_join(ledger, err);
     }
     if (rc < 0) {
         ledger_close(&ledger);
@@ -345,7 +298,7 @@ void ledger_close(struct ledger **ledger)
     ledger_parts_close(old);
     ledger_turn_abandon(old);
     ledger_relay_close(old);
-    bus_consumer_close(&old->consumer, NULL, NULL);
+    ledger_group_leave(old);
     pg_close(&old->pg);
     ledger_gauges_free(&old->gauges);
     loop_timer_stop(&old->tick);

@@ -263,6 +263,7 @@ struct ledger_metrics {
     int64_t dead_letters;
     int64_t takeovers;
     int64_t fenced;
+    int64_t rejoins; /* consumers replaced after the broker put them out */
     int64_t relay_restarts;
     int64_t outbox_rows; /* committed and not delivered, as this process knows */
     int64_t turn_us_total;

@@ -21,6 +21,7 @@ struct told {
     X(dead_letters, "Records given up")                              \
     X(takeovers, "Partitions taken over")                            \
     X(fenced, "Partitions lost to another instance while owned")     \
+    X(rejoins, "Consumers replaced after the broker put them out")   \
     X(relay_restarts, "Producers replaced after a failed delivery")
 
 struct ledger_gauges {

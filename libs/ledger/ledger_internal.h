@@ -199,7 +199,9 @@ struct ledger {
     struct pg *pg;
     int64_t down_since_ms; /* of PostgreSQL; 0: up */
     struct bus_consumer *consumer;
-    struct err trouble; /* last that Kafka said, while not a member */
+    struct loop_timer rejoin; /* after the broker put us out */
+    int64_t expelled_ms;      /* when it did */
+    struct err trouble;       /* last that Kafka said, while not a member */
     struct ledger_kind inputs[LEDGER_INPUTS_MAX];
     struct ledger_kind outputs[LEDGER_OUTPUTS_MAX + 1]; /* the last is wa.dlq.v1 */
     size_t n_inputs, n_outputs;
@@ -245,6 +247,11 @@ struct ledger_gauges *ledger_gauges_new(const struct ledger *ledger);
 void ledger_gauges_update(struct ledger *ledger);
 void ledger_gauges_turn(struct ledger *ledger, int64_t us);
 void ledger_gauges_free(struct ledger_gauges **gauges); /* hides what is of partitions */
+
+/* ---- ledger_group.c: whose partitions are whose, as Kafka says ---- */
+
+NODISCARD int ledger_group_join(struct ledger *ledger, struct err *err); /* opens the consumer */
+void ledger_group_leave(struct ledger *ledger);
 
 /* ---- ledger_part.c ---- */
 

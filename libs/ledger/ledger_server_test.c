@@ -567,6 +567,115 @@ static void l8_another_process_of_the_instance_is_somebody_else(void **state)
     assert_int_equal(f->a.fatal, 0);
 }
 
+/* ---- put out of the group ---- */
+
+/* A member of the group by the ledger's own name that takes nothing. */
+struct impostor {
+    struct bus_consumer *consumer;
+    bool is_in;
+};
+
+static void on_impostor_assigned(const struct bus_partition *partitions, size_t n, void *ctx)
+{
+    struct impostor *impostor = ctx;
+
+    (void)partitions;
+    (void)n;
+    impostor->is_in = true;
+}
+
+static void on_impostor_revoked(bool is_lost, void *ctx)
+{
+    (void)is_lost;
+    (void)ctx;
+}
+
+static void on_impostor_record(struct bus_record *record, void *ctx)
+{
+    (void)ctx;
+    bus_record_free(&record);
+}
+
+static void on_impostor_failed(const struct err *err, bool is_fatal, void *ctx)
+{
+    (void)err;
+    (void)is_fatal;
+    (void)ctx;
+}
+
+static bool is_impostor_in(void *ctx)
+{
+    return ((struct impostor *)ctx)->is_in;
+}
+
+/* Joins as @instance, which puts who has that name out, and is gone. */
+static void come_and_go(struct fixture *f, const char *instance)
+{
+    enum topic topic = TOPIC_BLAST_CMD;
+    struct impostor impostor = {0};
+    struct bus_consumer_options with = {.brokers = brokers(),
+                                        .client_id = "impostor",
+                                        .group = "tally",
+                                        .instance_id = instance,
+                                        .topics = &topic,
+                                        .n_topics = 1,
+                                        .session_timeout_ms = SESSION_MS,
+                                        .events = {.assigned = on_impostor_assigned,
+                                                   .revoked = on_impostor_revoked,
+                                                   .record = on_impostor_record,
+                                                   .failed = on_impostor_failed,
+                                                   .ctx = &impostor}};
+
+    assert_int_equal(bus_consumer_new(f->loop, &with, &impostor.consumer, NULL), 0);
+    assert_int_equal(loop_run_until(f->loop, is_impostor_in, &impostor, WAIT_MS), 1);
+    bus_consumer_close(&impostor.consumer, NULL, NULL);
+}
+
+static bool has_rejoined(void *ctx)
+{
+    struct fixture *f = ctx;
+    struct ledger_metrics metrics;
+
+    ledger_metrics(f->a.ledger, &metrics);
+    return (metrics.rejoins > 0 && is_a_live(f)) || f->a.fatal > 0;
+}
+
+static void l8_who_is_put_out_by_nobody_joins_again(void **state)
+{
+    struct fixture *f = *state;
+
+    open_a(f);
+    send_round(f, 1);
+    check_all(f);
+    come_and_go(f, "tally-1");
+    until(f, has_rejoined);
+    assert_int_equal(f->a.fatal, 0);
+    send_round(f, 1);
+    check_all(f);
+}
+
+static bool is_one_of_two_left(void *ctx)
+{
+    struct fixture *f = ctx;
+
+    return f->a.fatal > 0 && tally_live(&f->b) == LEDGER_PARTITIONS;
+}
+
+static void l8_of_two_processes_of_one_instance_the_older_ends(void **state)
+{
+    struct fixture *f = *state;
+    struct tally_options with = options(f, "tally-1");
+
+    open_a(f);
+    assert_int_equal(tally_open(&f->b, f->loop, &with, NULL), 0);
+    until(f, is_one_of_two_left);
+    assert_int_equal(f->a.fatal_err.code, -ERR_FENCED);
+    assert_int_equal(f->b.fatal, 0);
+    tally_close(&f->a);
+    send_round(f, 1);
+    check_all(f);
+}
+
 static bool is_taking_in_an_open_turn(void *ctx)
 {
     struct fixture *f = ctx;
@@ -968,6 +1077,8 @@ int main(void)
         SERVER_TEST(l8_a_fenced_instance_takes_over_again_only_after_a_new_assignment),
         SERVER_TEST(l8_an_idle_owner_learns_from_its_heartbeat_that_it_is_none),
         SERVER_TEST(l8_whoever_is_fenced_and_not_revoked_asks_for_a_new_assignment),
+        SERVER_TEST(l8_who_is_put_out_by_nobody_joins_again),
+        SERVER_TEST(l8_of_two_processes_of_one_instance_the_older_ends),
         SERVER_TEST(l8_a_turn_that_fails_while_its_partitions_come_back_loses_none),
         SERVER_TEST(l8_another_process_of_the_instance_is_somebody_else),
         SERVER_TEST(l8_s8_two_instances_share_and_state_outlives_a_revoke),

@@ -260,12 +260,16 @@ def build_baileys(build: pathlib.Path) -> pathlib.Path:
     return folder / "peer.mjs"
 
 
+# what Debian's own programs trust; a Node from elsewhere brings a list of its own, which lacks what was added here
+MACHINE_CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
+
+
 def install_baileys(folder: pathlib.Path):
     for name in ("package.json", "package-lock.json", ".npmrc"):
         shutil.copy(HERE / "baileys" / name, folder)
     node = toolchain("node")
     npm = shutil.which("npm", path=node) or shutil.which("npm")
-    env = {**os.environ, "PATH": node + ":" + os.environ["PATH"]}
+    env = {"NODE_EXTRA_CA_CERTS": MACHINE_CERTIFICATES, **os.environ, "PATH": node + ":" + os.environ["PATH"]}
     subprocess.run([npm, "ci", "--omit=optional", "--no-audit", "--no-fund", "--loglevel=error"], cwd=folder, env=env,
                    check=True)
 

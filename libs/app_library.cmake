@@ -31,7 +31,7 @@ function(app_test file)
     add_executable(${stem} ${only_when_asked_for} ${file})
     target_link_libraries(${stem} PRIVATE ${A_LIBS} testkit PkgConfig::CMOCKA app_flags)
     add_test(NAME ${stem} COMMAND ${stem})
-    set_tests_properties(${stem} PROPERTIES LABELS ${A_LABEL} TIMEOUT ${A_TIMEOUT})
+    set_tests_properties(${stem} PROPERTIES LABELS ${A_LABEL} TIMEOUT ${A_TIMEOUT} COST ${A_TIMEOUT})
 endfunction()
 
 function(app_fuzz file)

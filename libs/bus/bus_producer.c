@@ -29,8 +29,9 @@ struct handle {
     struct bus_producer *producer;
     rd_kafka_t *client;
     rd_kafka_queue_t *queue;
-    bool is_retiring; /* takes nothing more */
-    bool is_ending;   /* its records are forgotten: a thread of the pool destroys it */
+    rd_kafka_topic_t *topics[TOPIC_COUNT]; /* kept, so that the client knows who leads them */
+    bool is_retiring;                      /* takes nothing more */
+    bool is_ending; /* its records are forgotten: a thread of the pool destroys it */
     struct handle *next;
 };
 
@@ -57,6 +58,7 @@ struct bus_producer {
     enum bus_producer_kind kind;
     int64_t timeout_ms;
     size_t queue_max;
+    bool is_expected[TOPIC_COUNT]; /* topics to be written */
     struct bus_producer_events events;
     pthread_rwlock_t lock; /* guards what `current` is */
     struct handle *current;
@@ -251,6 +253,12 @@ static int handle_new(struct bus_producer *producer, struct handle **out, struct
         free(handle);
         return rc;
     }
+    for (size_t i = 0; i < TOPIC_COUNT; i++) {
+        if (producer->is_expected[i]) {
+            handle->topics[i] =
+                rd_kafka_topic_new(handle->client, bus_topic_name((enum topic)i), NULL);
+        }
+    }
     handle->producer = producer;
     handle->queue = rd_kafka_queue_get_main(handle->client);
     rd_kafka_queue_io_event_enable(handle->queue, loop_wake_fd(producer->wake), &loop_wake_payload,
@@ -269,6 +277,11 @@ static void destroy_client(void *ctx) /* on a thread of the pool */
     (void)rd_kafka_purge(handle->client, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
     while (rd_kafka_outq_len(handle->client) > 0) { /* tickets come back through on_delivery */
         (void)rd_kafka_poll(handle->client, CLOSE_POLL_MS);
+    }
+    for (size_t i = 0; i < TOPIC_COUNT; i++) {
+        if (handle->topics[i] != NULL) {
+            rd_kafka_topic_destroy(handle->topics[i]);
+        }
     }
     rd_kafka_destroy(handle->client);
 }
@@ -369,6 +382,9 @@ int bus_producer_new(struct loop *loop, const struct bus_producer_options *optio
     producer->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : DEFAULT_TIMEOUT_MS;
     producer->queue_max = options->queue_max > 0 ? options->queue_max : DEFAULT_QUEUE_MAX;
     producer->events = options->events;
+    for (size_t i = 0; i < options->n_topics; i++) {
+        producer->is_expected[options->topics[i]] = true;
+    }
     (void)pthread_rwlock_init(&producer->lock, NULL);
     rc = loop_wake_new(loop, on_wake, producer, &producer->wake, err);
     if (rc == 0) {

@@ -69,6 +69,10 @@ struct bus_producer_options {
     enum bus_producer_kind kind;
     int64_t timeout_ms; /* of BUS_PRODUCER_REQUEST; 0: 5000 */
     size_t queue_max;   /* records taken and not yet delivered; 0: 10000 */
+    /* To be written soon: who leads them is looked up at once, and not when the first record waits
+     * for it, which costs that up to a second. May be none. */
+    const enum topic *topics;
+    size_t n_topics;
     struct bus_producer_events events;
 };
 

@@ -159,16 +159,23 @@ static void on_delivered(const struct bus_delivery *delivery, void *ctx)
 
 static int open_producer(struct ledger *ledger)
 {
+    enum topic outputs[LEDGER_OUTPUTS_MAX + 1];
     struct bus_producer_options options = {
         .brokers = ledger->brokers,
         .client_id = ledger->instance,
         .kind = BUS_PRODUCER_RELAY,
         .queue_max = QUEUE_ROWS,
+        .topics = outputs,
+        .n_topics = ledger->n_outputs,
         .events = {.delivered = on_delivered, .ctx = ledger},
     };
     struct err err = {0};
-    int rc = bus_producer_new(ledger->loop, &options, &ledger->relay.producer, &err);
+    int rc;
 
+    for (size_t i = 0; i < ledger->n_outputs; i++) {
+        outputs[i] = ledger->outputs[i].topic;
+    }
+    rc = bus_producer_new(ledger->loop, &options, &ledger->relay.producer, &err);
     if (rc < 0) {
         log_debug("no producer", LOG_STR("why", err.text));
     }

@@ -169,11 +169,15 @@ static int open_stores(struct app *app, struct err *err)
 
 static int open_kafka(struct app *app, struct err *err)
 {
+    static const enum topic written[] = {TOPIC_SESSION_CMD, TOPIC_MESSAGE_CMD, TOPIC_BLAST_CMD,
+                                         TOPIC_BLAST_RECIPIENTS};
     const struct bus_producer_options options = {
         .brokers = app->config.common.kafka_brokers,
         .client_id = app->config.common.instance_id,
         .kind = BUS_PRODUCER_REQUEST,
         .timeout_ms = app->config.command_timeout_ms,
+        .topics = written,
+        .n_topics = sizeof(written) / sizeof(written[0]),
         .events = {.delivered = on_delivered, .trouble = on_kafka_trouble, .ctx = app},
     };
 

@@ -163,6 +163,7 @@ class Round:
     def submit(self, point: Point) -> None:
         """A submission that makes a blast, twice, and one of somebody unknown."""
         campaign = self.field.campaigns[0]
+        self.wait_state(campaign.account.id, "CONNECTED")  # else it would be refused: it asks to be started
         people = campaign.people(self.driver, FEW, 1, 0, WAIT_MS)
         request, unknown = f"good-{uuid.uuid4()}", f"unknown-{uuid.uuid4()}"
         record = {

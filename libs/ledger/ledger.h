@@ -190,9 +190,16 @@ struct ledger *ledger_tx_ledger(struct ledger_tx *tx);
  * cannot be read and commands that have an answer never come here. */
 const struct ledger_record *ledger_next(struct ledger_tx *tx);
 
-/* Events that still fit. ledger_next gives none when fewer than 16 do; who may need more for one
- * record goes in steps (L9). */
+/* Events for which there is room, beside those promised; 0 once the bytes are used up. Ask before
+ * something is taken up: ledger_next gives none when fewer than 16 fit; who may need more for one
+ * record goes in steps (L9). What was taken up while there was room may be emitted whatever its
+ * size. */
 size_t ledger_room(const struct ledger_tx *tx);
+
+/* Something was taken up whose events come later in the turn, after an ask: room for so many, of
+ * so many bytes in all, is kept for them. Redeem the same before they are emitted. */
+void ledger_promise(struct ledger_tx *tx, size_t events, size_t bytes);
+void ledger_redeem(struct ledger_tx *tx, size_t events, size_t bytes);
 
 /* Stage a statement: runs in the order of staging, before the offsets. It stays the ledger's; add
  * parameters to it until the turn ends (arrays may grow over the whole turn). @partition (live) is
@@ -215,7 +222,7 @@ void ledger_ask(struct ledger_tx *tx, struct pg_stmt *stmt, pg_rows_cb *fn, void
 /* Stage one event, or one command for another service, with the key of its aggregate, for the same
  * partition of @topic (in config.outputs). @record is the struct of the topic; position and epoch
  * are filled in where it has them, event_id too when NULL. It is encoded here; nothing of it is
- * kept. -ERR_LIMIT    too large for Kafka, or the turn is full (ledger_room) -ERR_INVALID  a member
+ * kept. -ERR_LIMIT    too large for Kafka, or more than LEDGER_EVENTS_MAX -ERR_INVALID  a member
  * that must be there is missing */
 NODISCARD int ledger_emit(struct ledger_tx *tx, int partition, enum topic topic, const char *key,
                           void *record, struct err *err);

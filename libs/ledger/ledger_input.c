@@ -212,6 +212,11 @@ static bool read_entry(struct ledger_tx *tx, struct ledger_entry *entry, int64_t
         entry->reason = arena_strdup(&tx->arena, err.text);
         return true;
     }
+    if (kind->has_verdicts && strlen(text_at(data, kind->at.command_id)) > LEDGER_COMMAND_ID_MAX) {
+        entry->kind = LEDGER_ENTRY_DEAD; /* no index has room for it */
+        entry->reason = "command_id is too long";
+        return true;
+    }
     if (kind->has_verdicts) {
         entry->command_id = text_at(data, kind->at.command_id);
         entry->reply_to = text_at(data, kind->at.reply_to);

@@ -22,7 +22,8 @@
 
 enum {
     LEDGER_STREAMS_MAX = (LEDGER_OUTPUTS_MAX + 1) * LEDGER_PARTITIONS,
-    LEDGER_RECORD_ROOM = 16 /* events that one record may make */
+    LEDGER_RECORD_ROOM = 16,   /* events that one record may make */
+    LEDGER_COMMAND_ID_MAX = 64 /* bytes; ours are uuids */
 };
 
 /* ---- inputs ---- */
@@ -180,6 +181,7 @@ struct ledger_tx {
     unsigned locked;
     size_t n_events;
     size_t n_bytes;
+    size_t promised_events, promised_bytes; /* of what was taken up, and is yet to be emitted */
     struct ledger_row *rows;
     size_t n_rows, cap_rows;
     struct ledger_answer *answers;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/crash.h"
+#include "base/err.h"
 #include "base/log.h"
 #include "ledger/ledger_internal.h"
 
@@ -201,12 +202,19 @@ static bool send_row(struct ledger_stream *stream, const char *key, struct bytes
         .value = value,
         .cookie = cookie,
     };
+    int rc;
 
     if (!has_room(relay, ledger)) {
         return false;
     }
     crash_point(ledger->service, "before.publish");
-    if (bus_producer_send(relay->producer, &send, NULL) < 0) {
+    rc = bus_producer_send(relay->producer, &send, NULL);
+    if (rc == -ERR_CLOSED) { /* it broke, perhaps with no delivery under way that would say so */
+        restart(ledger);
+    } else if (rc < 0) {
+        wait_a_little(ledger);
+    }
+    if (rc < 0) {
         return false;
     }
     relay->free_cookies = cookie->next;
@@ -404,7 +412,8 @@ static void on_sweep(struct loop_timer *timer, void *ctx)
     struct ledger *ledger = ctx;
     struct pg_stmt *stmt;
 
-    if (ledger->tx != NULL || !ledger->is_up) { /* a turn deletes too */
+    if (ledger->tx != NULL || !ledger->is_up ||
+        ledger->relay.is_sweeping) { /* a turn deletes too */
         loop_timer_start(ledger->loop, timer, ledger->is_up ? SWEEP_MS : RETRY_MOST_MS, on_sweep,
                          ledger);
         return;

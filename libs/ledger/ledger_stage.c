@@ -61,9 +61,25 @@ struct arena *ledger_tx_arena(struct ledger_tx *tx)
 
 size_t ledger_room(const struct ledger_tx *tx)
 {
-    return tx->n_bytes + BUS_RECORD_MAX > LEDGER_OUTPUT_BYTES_MAX
+    size_t events = tx->n_events + tx->promised_events;
+    size_t bytes = tx->n_bytes + tx->promised_bytes;
+
+    return bytes + BUS_RECORD_MAX > LEDGER_OUTPUT_BYTES_MAX || events >= LEDGER_EVENTS_MAX
                ? 0
-               : LEDGER_EVENTS_MAX - tx->n_events;
+               : LEDGER_EVENTS_MAX - events;
+}
+
+void ledger_promise(struct ledger_tx *tx, size_t events, size_t bytes)
+{
+    tx->promised_events += events;
+    tx->promised_bytes += bytes;
+}
+
+void ledger_redeem(struct ledger_tx *tx, size_t events, size_t bytes)
+{
+    assert(tx->promised_events >= events && tx->promised_bytes >= bytes);
+    tx->promised_events -= events;
+    tx->promised_bytes -= bytes;
 }
 
 bool ledger_may_touch(const struct ledger_tx *tx, int partition)
@@ -178,7 +194,7 @@ int ledger_emit(struct ledger_tx *tx, int partition, enum topic topic, const cha
     int rc;
 
     assert(kind != NULL && stream != NULL && stream->is_open && !ledger->config.is_silent);
-    if (ledger_room(tx) == 0) {
+    if (tx->n_events == LEDGER_EVENTS_MAX) {
         return err_set(err, ERR_LIMIT, "a turn has room for %d events", LEDGER_EVENTS_MAX);
     }
     set_number(record, kind->at.position, stream->tx_next);

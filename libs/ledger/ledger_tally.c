@@ -158,9 +158,13 @@ static void say(struct ledger_tx *tx, struct tally *tally, const char *id, int64
         .kind = BLAST_EVENT_PAUSED,
         .as.paused = {.reason = "user", .at = clock_wall_ms()},
     };
+    char *text = arena_new0(ledger_tx_arena(tx), tally->own_bytes + 1);
     struct err err = {0};
-    int rc = ledger_emit(tx, bus_partition(id), TOPIC_BLAST_EVENTS, id, &event, &err);
+    int rc;
 
+    memset(text, 'x', tally->own_bytes);
+    event.as.paused.reason = tally->own_bytes > 0 ? text : "user";
+    rc = ledger_emit(tx, bus_partition(id), TOPIC_BLAST_EVENTS, id, &event, &err);
     if (rc == -ERR_LIMIT) {
         tally->limit_hits++;
         return;
@@ -259,6 +263,31 @@ static void next_command(struct ledger_tx *tx, struct tally *tally)
     ledger_ask(tx, stmt, on_asked, asked);
 }
 
+static void say_one(struct ledger_tx *tx, struct tally *tally)
+{
+    count_up(tx, tally, tally->own_id, count_now(tally, ledger_tx_get(tx), tally->own_id));
+    tally->own_events--;
+}
+
+static void say_own(struct ledger_tx *tx, struct tally *tally)
+{
+    size_t promised = (size_t)tally->own_promised;
+    size_t bytes = promised * tally->own_bytes / 2; /* who promises may be wrong about those */
+
+    if (tally->own_events == 0 || !ledger_is_live(tally->ledger, bus_partition(tally->own_id))) {
+        return;
+    }
+    tally->own_promised = 0;
+    ledger_promise(tx, promised, bytes);
+    while (tally->own_events > (int64_t)promised && ledger_room(tx) > 0) {
+        say_one(tx, tally);
+    }
+    ledger_redeem(tx, promised, bytes);
+    for (; promised > 0; promised--) {
+        say_one(tx, tally);
+    }
+}
+
 static void on_turn(struct ledger_tx *tx, void *ctx)
 {
     struct tally *tally = ctx;
@@ -278,13 +307,7 @@ static void on_turn(struct ledger_tx *tx, void *ctx)
             note_position(tx, record);
         }
     }
-    for (; tally->own_events > 0 && ledger_room(tx) > 0 &&
-           ledger_is_live(tally->ledger, bus_partition(tally->own_id));
-         tally->own_events--) {
-        struct turn *turn = ledger_tx_get(tx);
-
-        count_up(tx, tally, tally->own_id, count_now(tally, turn, tally->own_id));
-    }
+    say_own(tx, tally);
     if (tally->touches > 0) {
         tally->touches--;
         ledger_touch(tx, 0);

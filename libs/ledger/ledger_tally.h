@@ -37,6 +37,8 @@ struct tally {
     bool asks;              /* reads the row within the transaction, not from memory */
     int64_t own_events;     /* to be said without a record; the turn takes them down */
     char own_id[UUID_TEXT_MAX];
+    size_t own_bytes; /* of each of those, at least */
+    int own_promised; /* so many of the first come last, when the turn has no room left */
     /* state in memory */
     struct tally_row rows[TALLY_ROWS_MAX];
     size_t n_rows;

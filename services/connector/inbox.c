@@ -123,7 +123,7 @@ void inbox_run(struct turn *turn, struct account *account)
     struct arena arena = {0};
     bool waits = false;
 
-    while (mailbox->inbox_first != NULL && turn_room(turn) >= TURN_ROOM_MIN) {
+    while (mailbox->inbox_first != NULL && ledger_room(turn->tx) >= TURN_ROOM_MIN) {
         struct incoming *incoming = mailbox->inbox_first;
         struct wa_node *node = NULL;
         bool is_done = true;

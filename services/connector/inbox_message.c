@@ -129,6 +129,12 @@ static const char *person_text(struct letter *letter, const struct wa_jid *jid,
     return jid_text(letter, other->server == WA_SERVER_PN ? other : jid);
 }
 
+/* What may make an event of it large. */
+static size_t text_bytes(const struct inbound_message_received *received)
+{
+    return received->text != NULL ? strlen(received->text) : 0;
+}
+
 static void tell(struct letter *letter, const struct wa_body *body)
 {
     struct turn *turn = letter->turn;
@@ -156,8 +162,7 @@ static void tell(struct letter *letter, const struct wa_body *body)
     };
     *(turn->told_last != NULL ? &turn->told_last->next : &turn->told) = told;
     turn->told_last = told;
-    turn->n_told++;
-    turn->reserved++;
+    ledger_promise(turn->tx, 1, text_bytes(&told->received));
 }
 
 /* ---- what the own phone says ---- */
@@ -370,7 +375,6 @@ static void on_inserted(const struct pg_rows *rows, const struct err *err, void 
     struct turn *turn = ctx;
 
     (void)err;
-    turn->reserved -= turn->n_told; /* the room that was kept for them is theirs now */
     for (size_t i = 0; i < pg_rows_n(rows); i++) {
         struct uuid id = pg_get_uuid(rows, i, 0);
 
@@ -382,6 +386,7 @@ static void on_inserted(const struct pg_rows *rows, const struct err *err, void 
         }
     }
     for (struct turn_told *told = turn->told; told != NULL; told = told->next) {
+        ledger_redeem(turn->tx, 1, text_bytes(&told->received));
         if (told->is_new) { /* in the order in which they came */
             emit(turn, told);
         }

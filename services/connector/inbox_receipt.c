@@ -25,13 +25,13 @@ static bool raise_all(struct turn *turn, struct account *account, const struct i
 {
     size_t n = receipt->n_more < LEDGER_EVENTS_MAX / 2 ? receipt->n_more : LEDGER_EVENTS_MAX / 2;
 
-    if (turn_room(turn) <= n ||
+    if (ledger_room(turn->tx) <= n ||
         (!incoming->rows_asked && !inbox_has_rows(account->mailbox, receipt))) {
         return false;
     }
     raise_one(turn, account, receipt->id, kind, receipt->time * 1000);
     for (size_t i = 0; i < receipt->n_more; i++) {
-        if (turn_room(turn) <= 1) {
+        if (ledger_room(turn->tx) <= 1) {
             return false; /* those raised already change nothing the next time */
         }
         raise_one(turn, account, receipt->more[i], kind, receipt->time * 1000);

@@ -92,9 +92,9 @@ void records_begin(struct turn *turn, struct account *account)
     }
 }
 
-size_t turn_room(const struct turn *turn)
+size_t ledger_room(const struct ledger_tx *tx)
 {
-    (void)turn;
+    (void)tx;
     return LEDGER_EVENTS_MAX;
 }
 

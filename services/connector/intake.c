@@ -97,7 +97,7 @@ static struct turn_handed *hand_over(struct turn *turn, const struct ledger_reco
     handed->blasts = blasts_id(command);
     *(turn->handed_last != NULL ? &turn->handed_last->next : &turn->handed) = handed;
     turn->handed_last = handed;
-    turn->reserved += EVENTS_OF_MESSAGE;
+    ledger_promise(turn->tx, EVENTS_OF_MESSAGE, EVENTS_OF_MESSAGE * record->wire.n);
     return handed;
 }
 
@@ -116,7 +116,7 @@ static void accept_one(struct turn *turn, const struct turn_handed *handed)
                           .aggregate_type = "message",
                           .aggregate_id = command->aggregate_id};
 
-    turn->reserved -= EVENTS_OF_MESSAGE;
+    ledger_redeem(turn->tx, EVENTS_OF_MESSAGE, EVENTS_OF_MESSAGE * handed->record->wire.n);
     if (handed->nonsense != NULL) {
         refuse(turn, handed, handed->nonsense);
         return; /* a dead letter, without an answer */

@@ -376,7 +376,7 @@ void mailbox_fail(struct turn *turn, struct account *account)
         {
             struct message_input input = {.kind = MESSAGE_IN_SESSION_GONE};
 
-            if (turn_room(turn) < TURN_ROOM_MIN) {
+            if (ledger_room(turn->tx) < TURN_ROOM_MIN) {
                 mailbox->failing = true;
                 account_ready(account);
                 return;

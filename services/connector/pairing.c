@@ -57,6 +57,7 @@ static void on_answer(const struct pg_rows *rows, const struct err *err, void *c
     struct link *link = account->link;
 
     (void)err; /* when the turn fails this does not run */
+    ledger_redeem(turn->tx, SESSION_EVENTS_MAX, 0);
     if (link == NULL || link->pairing != LINK_PAIRING_ASKED) {
         give_back(turn, account); /* the connection went meanwhile, and with it the device */
     } else {
@@ -87,5 +88,6 @@ void pairing_observe(struct turn *turn, struct account *account, struct seen *se
     pg_add_text(stmt, seen->saw.paired.phone);
     pg_add_uuid(stmt, account->state.uuid);
     turn_touch(turn, account);
+    ledger_promise(turn->tx, SESSION_EVENTS_MAX, 0);
     turn_ask(turn, stmt, on_answer, asked);
 }

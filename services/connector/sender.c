@@ -244,7 +244,7 @@ static bool run_window(struct turn *turn, struct account *account, bool online)
 
     DL_FOREACH(account->mailbox->rows[ROWS_WINDOW], row)
     {
-        if (turn_room(turn) < TURN_ROOM_MIN) {
+        if (ledger_room(turn->tx) < TURN_ROOM_MIN) {
             return false;
         }
         run_prepared(turn, account, row, online);
@@ -265,7 +265,7 @@ static bool run_late(struct turn *turn, struct account *account)
     }
     DL_FOREACH(mailbox->rows[ROWS_QUEUED], row)
     {
-        if (turn_room(turn) < TURN_ROOM_MIN) {
+        if (ledger_room(turn->tx) < TURN_ROOM_MIN) {
             return false;
         }
         if (mailbox_is_late(row, wall_ms) && !row->in_turn) {
@@ -295,7 +295,7 @@ static bool run_queue(struct turn *turn, struct account *account)
             window += row->has_staged_stanza ? 1 : 0;
             continue; /* in this turn already */
         }
-        if (turn_room(turn) < TURN_ROOM_MIN) {
+        if (ledger_room(turn->tx) < TURN_ROOM_MIN) {
             return false;
         }
         if (!mailbox_is_late(row, turn->now_us / 1000)) {

@@ -123,13 +123,6 @@ void turn_observe(struct turn *turn, struct account *account, const struct sessi
     turn_decision(turn, account, &decision, &cause);
 }
 
-size_t turn_room(const struct turn *turn)
-{
-    size_t room = ledger_room(turn->tx);
-
-    return room > turn->reserved ? room - turn->reserved : 0;
-}
-
 void turn_ask(struct turn *turn, struct pg_stmt *stmt, pg_rows_cb *fn, void *ctx)
 {
     turn_close_batches(turn);
@@ -222,7 +215,7 @@ static void run_account(struct turn *turn, struct account *account)
 {
     struct seen *seen;
 
-    while (turn_room(turn) >= TURN_ROOM_MIN && (seen = account_seen_take(account)) != NULL) {
+    while (ledger_room(turn->tx) >= TURN_ROOM_MIN && (seen = account_seen_take(account)) != NULL) {
         if (seen->saw.kind == SESSION_SAW_PAIRED) { /* asks first whose phone it is */
             pairing_observe(turn, account, seen);
             account_ready(account); /* for the rest */
@@ -251,11 +244,11 @@ static void on_turn(struct ledger_tx *tx, void *ctx)
 
     *turn = (struct turn){.connector = connector, .tx = tx, .now_us = clock_wall_us()};
     ledger_tx_set(tx, turn);
-    while (turn_room(turn) >= TURN_ROOM_MIN && (record = ledger_next(tx)) != NULL) {
+    while (ledger_room(turn->tx) >= TURN_ROOM_MIN && (record = ledger_next(tx)) != NULL) {
         intake_record(turn, record);
     }
     /* those that become ready meanwhile have their turn next time */
-    while (account != last && turn_room(turn) >= TURN_ROOM_MIN &&
+    while (account != last && ledger_room(turn->tx) >= TURN_ROOM_MIN &&
            (account = account_ready_take(connector)) != NULL) {
         if (ledger_is_live(connector->ledger, account->partition)) {
             run_account(turn, account);

@@ -32,7 +32,7 @@ enum turn_batch {
 
 enum {
     TURN_COLUMNS_MAX = 20,
-    TURN_ROOM_MIN = 16 /* events that must fit before one more thing is taken up */
+    TURN_ROOM_MIN = 16 /* ledger_room before one more thing is taken up */
 };
 
 struct turn_rows {
@@ -68,14 +68,12 @@ struct turn {
     struct ledger_tx *tx;
     struct turn_handed *handed; /* in the turn's arena, in order */
     struct turn_handed *handed_last;
-    size_t reserved;   /* events that are still to come of what was taken up */
     struct seen *kept; /* observations that wait for an answer of the table */
     struct account *touched;
     unsigned asks; /* open ledger_ask */
     int64_t now_us;
     struct turn_told *told; /* in the turn's arena, in order */
     struct turn_told *told_last;
-    size_t n_told;
     struct turn_rows batch[LEDGER_PARTITIONS][TURN_BATCH_COUNT];
 };
 
@@ -110,9 +108,6 @@ void turn_touch(struct turn *turn, struct account *account);
 /* One more row for @batch: add a value to each of its columns, in order. */
 struct turn_rows *turn_row(struct turn *turn, enum turn_batch batch, int partition);
 void turn_close_batches(struct turn *turn); /* before an ask, and at the end */
-
-/* Events that there is room for, without those that are promised. */
-size_t turn_room(const struct turn *turn);
 
 /* Read within the turn; @fn may stage and ask more. */
 void turn_ask(struct turn *turn, struct pg_stmt *stmt, pg_rows_cb *fn, void *ctx);

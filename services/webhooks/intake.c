@@ -122,7 +122,8 @@ static void on_sent(const struct pg_rows *rows, const struct err *err, void *ctx
     struct delivery_source source = {event->event_id, event->occurred_at, &payload};
 
     (void)err; /* it only runs when the statement did well */
-    if (endpoint == NULL || pg_rows_n(rows) == 0 || ledger_room(receipt->tx) < 2) {
+    ledger_redeem(receipt->tx, DELIVERY_ROOM, 0);
+    if (endpoint == NULL || pg_rows_n(rows) == 0) {
         return;
     }
     about =
@@ -141,6 +142,7 @@ static void ask_sent(struct webhooks *webhooks, struct ledger_tx *tx,
     *receipt = (struct receipt){webhooks, tx, event};
     pg_add_uuid(stmt, event->aggregate_id);
     webhooks->asked++;
+    ledger_promise(tx, DELIVERY_ROOM, 0);
     ledger_ask(tx, stmt, on_sent, receipt);
 }
 

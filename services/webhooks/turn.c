@@ -65,9 +65,7 @@ static void on_turn(struct ledger_tx *tx, void *ctx)
     early_look_again(webhooks);
     webhooks->asked = 0;
     go_on(webhooks, tx); /* first: what is done makes room in the lines */
-    while (webhooks->asked < WEBHOOKS_ASKED_MAX &&
-           ledger_room(tx) > (size_t)DELIVERY_ROOM * (webhooks->asked + 1) &&
-           (record = ledger_next(tx)) != NULL) {
+    while (webhooks->asked < WEBHOOKS_ASKED_MAX && (record = ledger_next(tx)) != NULL) {
         intake_record(webhooks, tx, record);
     }
     if (webhooks->asked >= WEBHOOKS_ASKED_MAX) {

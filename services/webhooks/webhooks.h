@@ -28,7 +28,7 @@ struct poster;
 enum {
     WEBHOOKS_LINE_MAX = 16,  /* deliveries of a session in memory */
     WEBHOOKS_LINE_LOW = 4,   /* with fewer, more are read */
-    WEBHOOKS_ASKED_MAX = 64, /* receipts looked up in one turn: room is left for what they make */
+    WEBHOOKS_ASKED_MAX = 64, /* receipts looked up in one turn */
     WEBHOOKS_REFRESH_MS = 1000,
     WEBHOOKS_SWEEP_MS = 3600000, /* rows that are too old go */
     WEBHOOKS_EARLY_MS = 200,     /* how often EARLY ones are looked at */

@@ -8,6 +8,7 @@ import os
 import random
 import sys
 import time
+from datetime import datetime
 
 from client import Receiver, Sandbox
 from pair import addresses, draw, log_in, pair
@@ -15,6 +16,7 @@ from pair import addresses, draw, log_in, pair
 TEMPLATE = "Hi {{name}}, your code is {{code}}"
 CONTACT_DELAY_MS = 10  # more for a few recipients, so that
 SHORTEST_MS = 8000  # there is time to pause half-way
+STILL_S = 3  # counters move at least once a second while something is sent
 REPLIES = 100  # of the recipients, who answer with a text
 NAMES = ("Ayu", "Budi", "Citra", "Dewi", "Eko", "Fitri", "Gita", "Hadi", "Indah", "Joko", "Kartika", "Lestari")
 BAR = 30
@@ -174,14 +176,19 @@ class Demo:
         paused = self.control("pause")
         if paused["status"] != "PAUSED":
             raise SystemExit(f"deploy/demo: paused, but the blast is {paused['status']}")
-        seen = [paused["sentCount"], -1]
+        seen, since = paused["sentCount"], time.monotonic()
 
         def stands_still() -> bool:
-            seen[:] = [self.state()["sentCount"], seen[0]]
-            return seen[0] == seen[1]
+            nonlocal seen, since
+            now = self.state()["sentCount"]
+            if now != seen:
+                seen, since = now, time.monotonic()
+            return time.monotonic() - since >= STILL_S
 
-        wait_for("the paused blast stands still", 30, stands_still, every=1.5)
-        say(f"6. paused half-way: it stands still at {seen[0]}")
+        wait_for("the paused blast stands still", 30, stands_still)
+        if self.state()["status"] != "PAUSED" or seen >= self.recipients:
+            raise SystemExit(f"deploy/demo: the pause did not hold: {seen} of {self.recipients} were sent")
+        say(f"6. paused half-way: it stands still, {seen} sent for {STILL_S} s")
 
     def wait_for_receipts(self) -> None:
         say("7. wait for receipts and answers")
@@ -207,6 +214,14 @@ class Demo:
             "seconds": round(time.monotonic() - self.started, 1),
         }
 
+    def rate(self) -> float:
+        """Messages a second from the start to the end, without the pause."""
+        last = self.state()
+        at = {name: datetime.fromisoformat(last[f"{name}At"].replace("Z", "+00:00"))
+              for name in ("started", "paused", "resumed", "completed")}  # fmt: skip
+        ran = at["completed"] - at["started"] - (at["resumed"] - at["paused"])
+        return last["sentCount"] / max(ran.total_seconds(), 0.001)
+
     def complaints(self, result: dict):
         for name in ("sent", "delivered", "read", "decrypted"):
             if result[name] != self.recipients:
@@ -222,8 +237,9 @@ class Demo:
             yield f"{len(self.wrong)} phones read another text than the CSV file says"
 
 
-def show_summary(result: dict, where: dict) -> None:
-    say("\nFrom the query endpoints: " + ", ".join(f"{result[n]} {n}" for n in ("sent", "delivered", "read", "failed")))
+def show_summary(result: dict, rate: float, where: dict) -> None:
+    counts = ", ".join(f"{result[n]} {n}" for n in ("sent", "delivered", "read", "failed"))
+    say(f"\nFrom the query endpoints: {counts}, {rate:.0f} messages a second while it ran")
     say(f"From the sandbox's phones: {result['decrypted']} messages decrypted with the text of the CSV file, "
         f"{result['duplicates']} duplicates, {result['violations']} violations of the protocol")
     say(f"By webhook: {result['webhooks']} answers, each signature checked. {result['seconds']} s in all.")
@@ -244,7 +260,7 @@ def main() -> int:
         parser.error("--recipients: from 1 to 100000")
     demo = Demo(options.recipients)
     result = demo.run()
-    show_summary(result, demo.where)
+    show_summary(result, demo.rate(), demo.where)
     bad = list(demo.complaints(result))
     for text in bad:
         say(f"deploy/demo: error: {text}")

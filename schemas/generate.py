@@ -26,6 +26,10 @@ def snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
+def names_of(services: list) -> str:
+    return "(const char *const[]){" + "".join(f"{json.dumps(name)}, " for name in services) + "NULL}"
+
+
 class Field:
     """One member of a record: its C declaration and its row in the field table."""
 
@@ -139,7 +143,8 @@ class Generator:
         for t in self.topics:
             avro = self.newest(t["subject"])
             rows.append(f'{{"{t["name"]}", TOPIC_KIND_{t["kind"].upper()}, {t["partitions"]}, '
-                        f'{t["retention_ms"]}, "{t["subject"]}", &record_{snake(avro["name"])}_type}},')
+                        f'{t["retention_ms"]}, "{t["subject"]}", &record_{snake(avro["name"])}_type, '
+                        f'{names_of(t["written_by"])}, {names_of(t["read_by"])}}},')
         self.source.append("const struct topic_info topics[TOPIC_COUNT] = {\n    " + "\n    ".join(rows) + "\n};\n")
 
     def schema_table(self) -> None:

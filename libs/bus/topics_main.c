@@ -1,4 +1,5 @@
-/* kentongan-topics: makes the topics that Kentongan needs and checks those that are there. */
+/* kentongan-topics: makes the topics that Kentongan needs and checks those that are there, and
+ * says how far behind their readers are. */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +8,7 @@
 #include "base/err.h"
 #include "base/text.h"
 #include "bus/bus_admin.h"
+#include "bus/bus_lag.h"
 
 enum { EXIT_USAGE = 2, DEFAULT_WAIT_MS = 5000, WAIT_MAX_S = 3600, REPLICAS_MAX = 100 };
 
@@ -15,17 +17,22 @@ struct arguments {
     int64_t wait_ms;
     int64_t replicas;
     bool is_check_only;
+    bool is_lag;
+    char **services; /* end with NULL */
 };
 
 static const char usage[] =
     "usage: kentongan-topics [--brokers LIST] [--wait SECONDS] [--replicas N] [--check]\n"
+    "       kentongan-topics [--brokers LIST] [--wait SECONDS] --lag SERVICE...\n"
     "\n"
-    "Makes the topics of Kentongan that are not there yet and checks the others.\n"
+    "Makes the topics of Kentongan that are not there yet and checks the others; or says how far\n"
+    "behind services are, a line of service, topic and records for each topic that they read.\n"
     "\n"
     "  --brokers LIST   host:port,... (default: KAFKA_BROKERS)\n"
     "  --wait SECONDS   how long to wait until a broker answers (default 5)\n"
     "  --replicas N     of each partition of a topic that is made (default 1)\n"
     "  --check          make nothing\n"
+    "  --lag            of these services, such as tracker\n"
     "  --help           this text\n"
     "\n"
     "Exit status: 0 all topics are as they should be, 1 they are not or no broker answers, 2 "
@@ -42,9 +49,13 @@ static int wrong(const char *what)
 static int read_arguments(int argc, char **argv, struct arguments *out)
 {
     static const struct option options[] = {
-        {"brokers", required_argument, NULL, 'b'},  {"wait", required_argument, NULL, 'w'},
-        {"replicas", required_argument, NULL, 'r'}, {"check", no_argument, NULL, 'c'},
-        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
+        {"brokers", required_argument, NULL, 'b'},
+        {"wait", required_argument, NULL, 'w'},
+        {"replicas", required_argument, NULL, 'r'},
+        {"check", no_argument, NULL, 'c'},
+        {"lag", no_argument, NULL, 'l'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     int64_t seconds;
     int option;
@@ -59,6 +70,8 @@ static int read_arguments(int argc, char **argv, struct arguments *out)
             continue;
         } else if (option == 'c') {
             out->is_check_only = true;
+        } else if (option == 'l') {
+            out->is_lag = true;
         } else if (option == 'h') {
             (void)fputs(usage, stdout);
             return EXIT_SUCCESS + 1;
@@ -69,13 +82,32 @@ static int read_arguments(int argc, char **argv, struct arguments *out)
                    1;
         }
     }
-    if (optind < argc) {
-        return wrong("takes no other arguments") + 1;
+    out->services = argv + optind;
+    if (out->is_lag ? optind == argc : optind < argc) {
+        return wrong(out->is_lag ? "--lag: of which services?" : "takes no other arguments") + 1;
     }
     if (out->brokers == NULL || out->brokers[0] == '\0') {
         return wrong("--brokers or KAFKA_BROKERS must say where Kafka is") + 1;
     }
     return 0;
+}
+
+static int report_lag(const struct arguments *arguments, struct buf *report, struct err *err)
+{
+    int rc = 0;
+
+    for (char **service = arguments->services; *service != NULL && rc == 0; service++) {
+        int64_t lag[TOPIC_COUNT];
+
+        rc = bus_lag(arguments->brokers, *service, (int)arguments->wait_ms, lag, err);
+        for (int topic = 0; topic < TOPIC_COUNT && rc == 0; topic++) {
+            if (lag[topic] >= 0) {
+                buf_addf(report, "%s %s %lld\n", *service, topics[topic].name,
+                         (long long)lag[topic]);
+            }
+        }
+    }
+    return rc;
 }
 
 static int run(const struct arguments *arguments, struct buf *report, struct err *err)
@@ -85,6 +117,11 @@ static int run(const struct arguments *arguments, struct buf *report, struct err
 
     if (rc == 0) {
         rc = bus_admin_wait(admin, arguments->wait_ms, err);
+    }
+    if (rc == 0 && arguments->is_lag) {
+        rc = report_lag(arguments, report, err);
+        bus_admin_free(&admin);
+        return rc;
     }
     if (rc == 0 && !arguments->is_check_only) {
         rc = bus_admin_create(admin, (int)arguments->replicas, report, err);

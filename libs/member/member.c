@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "cache/cache.h"
 #include "loop/loop.h"
+#include "record/topic.h"
 #include "svc/svc_config.h"
 #include "svc/svc_drain.h"
 #include "svc/svc_health.h"
@@ -69,14 +70,35 @@ static void on_not_taken(int partition, const struct err *why, void *ctx)
               LOG_STR("why", why->text));
 }
 
+/* What a service reads and writes is declared in one place, which others go by. */
+static int check_topics(const struct ledger_config *config, struct err *err)
+{
+    for (size_t i = 0; i < config->n_inputs; i++) {
+        if (!topic_is_read_by(config->inputs[i].topic, config->service)) {
+            return err_set(err, ERR_INVALID, "topics.json: %s is not read by %s",
+                           topics[config->inputs[i].topic].name, config->service);
+        }
+    }
+    for (size_t i = 0; i < config->n_outputs; i++) {
+        if (!topic_is_written_by(config->outputs[i], config->service)) {
+            return err_set(err, ERR_INVALID, "topics.json: %s is not written by %s",
+                           topics[config->outputs[i]].name, config->service);
+        }
+    }
+    return 0;
+}
+
 int member_open_ledger(struct loop *loop, const struct svc_common *common,
                        const struct ledger_config *config, const struct ledger_handlers *handlers,
                        struct ledger **out, struct err *err)
 {
     struct ledger_config full = *config;
     struct buf conninfo = {0};
-    int rc;
+    int rc = check_topics(config, err);
 
+    if (rc < 0) {
+        return rc;
+    }
     member_conninfo(common, &conninfo);
     full.group = config->group != NULL ? config->group : config->service;
     full.instance = common->instance_id;

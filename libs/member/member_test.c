@@ -268,6 +268,29 @@ static void who_cannot_start_joins_no_group_and_leaves_nothing_open(void **state
     expect(&member, -ERR_INVALID, "orlOR");
 }
 
+static void nobody_reads_or_writes_what_was_not_declared(void **state)
+{
+    static const struct ledger_input commands = {TOPIC_BLAST_CMD, true};
+    static const enum topic events = TOPIC_BLAST_EVENTS;
+    struct ledger_config config = {.inputs = &commands, .outputs = &events};
+    struct service service = {.on_refresh = end};
+    struct member member = member_of(&service);
+
+    (void)state;
+    config.service = "scheduler";
+    config.n_inputs = config.n_outputs = 1;
+    member.config = config;
+    expect(&member, 0, "orldLOR");
+    member = member_of(&service);
+    config.service = "webhooks";
+    member.config = config;
+    expect(&member, -ERR_INVALID, "orOR");
+    member = member_of(&service);
+    config.n_inputs = 0;
+    member.config = config;
+    expect(&member, -ERR_INVALID, "orOR");
+}
+
 static void give_up(struct service *service)
 {
     struct err err = {0};
@@ -422,6 +445,7 @@ int main(void)
         cmocka_unit_test(what_is_under_way_settles_before_the_ledger_runs_dry),
         cmocka_unit_test(what_never_settles_has_a_third_of_the_time),
         cmocka_unit_test(who_cannot_start_joins_no_group_and_leaves_nothing_open),
+        cmocka_unit_test(nobody_reads_or_writes_what_was_not_declared),
         cmocka_unit_test(what_ends_the_ledger_ends_the_service_with_its_error),
         cmocka_unit_test(the_ledger_is_told_what_the_environment_says),
         cmocka_unit_test(readiness_follows_the_ledger_redis_and_the_end),

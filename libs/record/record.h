@@ -83,6 +83,8 @@ struct topic_info {
     int64_t retention_ms; /* -1: for ever */
     const char *subject;  /* of its schemas */
     const struct record_type *type;
+    const char *const *written_by; /* names, a NULL at the end; some are no services of ours */
+    const char *const *read_by;
 };
 
 struct schema_info {

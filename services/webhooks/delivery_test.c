@@ -7,11 +7,13 @@
 
 #include "base/buf.h"
 #include "base/metric.h"
+#include "base/text.h"
 #include "base/uuid.h"
 #include "crypto/crypto.h"
 #include "testkit/testkit.h"
 #include "webhooks/endpoint.h"
 #include "webhooks/payload.h"
+#include "webhooks/poster.h"
 #include "webhooks/store.h"
 #include "webhooks/webhooks.h"
 
@@ -25,9 +27,10 @@ struct ledger {
 };
 
 struct ledger_tx {
-    struct buf said; /* events in short: "Queued(Message) Dead(cancelled) " */
-    int rows;        /* in the table */
-    int early;       /* of them */
+    struct buf said;  /* events in short: "Queued(Message) Dead(cancelled) " */
+    struct buf error; /* of the last failed attempt */
+    int rows;         /* in the table */
+    int early;        /* of them */
 };
 
 int ledger_emit(struct ledger_tx *tx, int partition, enum topic topic, const char *key,
@@ -42,6 +45,11 @@ int ledger_emit(struct ledger_tx *tx, int partition, enum topic topic, const cha
     (void)err;
     assert_int_equal(topic, TOPIC_WEBHOOK_EVENTS);
     assert_string_equal(key, event->session_uuid);
+    if (event->kind == WEBHOOK_EVENT_ATTEMPT_FAILED) {
+        buf_clear(&tx->error);
+        buf_add_str(&tx->error, event->as.attempt_failed.error);
+        assert_true(text_is_utf8(buf_bytes(&tx->error))); /* else the ledger takes no event */
+    }
     buf_addf(&tx->said, "%s(%s) ", name + strlen("Webhook"),
              is_queued ? event->as.queued.event
              : is_dead ? event->as.dead.reason
@@ -136,6 +144,7 @@ static void tear_down(struct scene *scene)
         assert_int_equal(scene->webhooks.waiting[partition], 0);
     }
     buf_done(&scene->tx.said);
+    buf_done(&scene->tx.error);
 }
 
 static void offer(struct scene *scene, struct endpoint *endpoint, int n)
@@ -249,12 +258,44 @@ static void what_waits_is_counted_where_partitions_are_live(void **state)
     tear_down(&scene);
 }
 
+/* A first attempt that ended with @error, as libcurl put it. */
+static void fail_with(const char *error, const char *want)
+{
+    struct post_result result = {.error = error};
+    struct scene scene;
+
+    set_up(&scene);
+    offer(&scene, scene.endpoint, 1);
+    scene.endpoint->first->is_committed = true;
+    endpoint_set_result(scene.endpoint, &result);
+    assert_false(delivery_go_on(&scene.tx, scene.endpoint));
+    expect_said(&scene, "Queued(Message) AttemptFailed() ");
+    assert_string_equal(buf_text(&scene.tx.error), want);
+    tear_down(&scene);
+}
+
+static void whatever_a_failure_says_is_text(void **state)
+{
+    char ascii[ENDPOINT_ERROR_MAX - 1];
+    char cut[ENDPOINT_ERROR_MAX + 2];
+
+    (void)state;
+    memset(ascii, 'x', sizeof(ascii) - 1);
+    ascii[sizeof(ascii) - 1] = '\0';
+    (void)snprintf(cut, sizeof(cut), "%s\xe2\x82\xac", ascii); /* the end is within a character */
+    fail_with(cut, ascii);
+    fail_with("Could not resolve \xff", "Could not resolve ?");
+    fail_with("Tidak dapat menemukan \xc3\xa9", "Tidak dapat menemukan \xc3\xa9");
+    fail_with(NULL, "no answer");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_does_not_fit_ends_with_its_events_and_no_row),
         cmocka_unit_test(also_when_nobody_knows_whether_it_is_wanted),
         cmocka_unit_test(what_waits_is_counted_where_partitions_are_live),
+        cmocka_unit_test(whatever_a_failure_says_is_text),
     };
 
     if (crypto_start(NULL) < 0) {

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "domain/fixed.h"
 #include "webhooks/poster.h"
 #include "webhooks/webhooks.h"
 
@@ -98,6 +99,16 @@ void endpoint_set_secret(struct endpoint *endpoint, struct bytes sealed)
     memcpy(&old, (const void *)&endpoint->secret.p, sizeof(old));
     endpoint->secret = (struct bytes){mem_dup(sealed.p, sealed.n), sealed.n};
     free(old);
+}
+
+void endpoint_set_result(struct endpoint *endpoint, const struct post_result *result)
+{
+    endpoint->post = NULL;
+    endpoint->has_result = true;
+    endpoint->is_slow = result->was_slow;
+    endpoint->status = result->status;
+    endpoint->retry_after_s = result->retry_after_s;
+    FIXED_COPY(endpoint->error, result->error); /* nobody says that libcurl's words are UTF-8 */
 }
 
 void endpoint_set_waiting(struct endpoint *endpoint, size_t waiting)

@@ -11,6 +11,7 @@
 #include "loop/loop.h"
 
 struct post;
+struct post_result;
 struct webhooks;
 
 struct entry { /* one delivery that is not done */
@@ -59,7 +60,7 @@ struct endpoint {
 
     struct post *post;              /* of the first entry */
     struct loop_timer timer;        /* the first entry's next attempt */
-    char error[ENDPOINT_ERROR_MAX]; /* of the result; empty: none */
+    char error[ENDPOINT_ERROR_MAX]; /* of the result, UTF-8; empty: none */
 
     struct endpoint *next_asking;
     struct endpoint *next_touched;
@@ -74,6 +75,9 @@ void endpoint_drop(struct webhooks *webhooks,
 
 void endpoint_set_text(char **text, const char *value);                   /* a copy replaces it */
 void endpoint_set_secret(struct endpoint *endpoint, struct bytes sealed); /* copies; p NULL: none */
+
+/* The post of the first entry ended so (copies): the next turn is to settle it. */
+void endpoint_set_result(struct endpoint *endpoint, const struct post_result *result);
 
 void endpoint_set_waiting(struct endpoint *endpoint, size_t waiting);
 size_t endpoint_waiting(const struct webhooks *webhooks); /* in all lines of live partitions */

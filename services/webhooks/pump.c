@@ -1,6 +1,5 @@
 #include "webhooks/pump.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -29,13 +28,7 @@ static void on_posted(const struct post_result *result, void *ctx)
     struct endpoint *endpoint = ctx;
     struct webhooks *webhooks = endpoint->webhooks;
 
-    endpoint->post = NULL;
-    endpoint->has_result = true;
-    endpoint->is_slow = result->was_slow;
-    endpoint->status = result->status;
-    endpoint->retry_after_s = result->retry_after_s;
-    (void)snprintf(endpoint->error, sizeof(endpoint->error), "%s",
-                   result->error == NULL ? "" : result->error);
+    endpoint_set_result(endpoint, result);
     metric_observe_us(webhooks->metrics.seconds, result->took_ms * 1000);
     metric_add(result->error == NULL ? webhooks->metrics.delivered : webhooks->metrics.failed, 1);
     endpoint_ask(endpoint);

@@ -17,6 +17,7 @@ CREATE TABLE endpoint (
     secret       bytea,                -- sealed under WEBHOOK_KEY
     subscribe    int         NOT NULL, -- bits of domain/event_names.h
     jid          text        NOT NULL,
+    cancel_below bigint      NOT NULL, -- deliveries with a smaller number are to be cancelled; next ones get none such
     updated_at   timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 70);
 CREATE INDEX endpoint_partition ON endpoint (partition);

@@ -24,7 +24,7 @@ struct endpoint *endpoint_get(struct webhooks *webhooks, const char *uuid, int p
         endpoint->session_key = mem_strdup("");
         endpoint->url = mem_strdup("");
         endpoint->jid = mem_strdup("");
-        endpoint->next_number = 1;
+        endpoint->next_number = endpoint->cancel_below = 1;
         map_put(&webhooks->endpoints, endpoint->uuid.text, endpoint);
     }
     return endpoint;

@@ -32,6 +32,7 @@ static int load_endpoint(int partition, const struct pg_rows *rows, size_t row, 
     endpoint_set_secret(endpoint, pg_get_bytes(rows, row, 6));
     endpoint->subscribe = (uint32_t)pg_get_int(rows, row, 7);
     endpoint_set_text(&endpoint->jid, pg_get_text(rows, row, 8));
+    endpoint->cancel_below = endpoint->next_number = pg_get_int(rows, row, 9);
     return 0;
 }
 
@@ -43,9 +44,8 @@ static int load_count(int partition, const struct pg_rows *rows, size_t row, voi
 
     (void)err;
     endpoint_set_waiting(endpoint, (size_t)pg_get_int(rows, row, 1));
-    endpoint->next_number = pg_get_int(rows, row, 2) + 1;
-    if (endpoint->is_known && endpoint->url[0] == '\0') {
-        endpoint->cancel_below = endpoint->next_number;
+    if (pg_get_int(rows, row, 2) >= endpoint->next_number) {
+        endpoint->next_number = pg_get_int(rows, row, 2) + 1;
     }
     return 0;
 }
@@ -82,8 +82,8 @@ static int load_entry(int partition, const struct pg_rows *rows, size_t row, voi
 }
 
 const struct ledger_load store_loads[STORE_LOADS] = {
-    {"SELECT session_uuid, is_known, is_deleted, session_key, user_id, url, secret, subscribe, jid "
-     "FROM endpoint WHERE partition = $1",
+    {"SELECT session_uuid, is_known, is_deleted, session_key, user_id, url, secret, subscribe, "
+     "jid, cancel_below FROM endpoint WHERE partition = $1",
      load_endpoint},
     {"SELECT session_uuid, count(*) FILTER (WHERE state <> 'DEAD'), max(number) FROM delivery "
      "WHERE partition = $1 GROUP BY session_uuid",
@@ -154,12 +154,13 @@ void store_endpoint(struct ledger_tx *tx, const struct endpoint *endpoint)
     struct pg_stmt *stmt =
         ledger_sql(tx, endpoint->partition,
                    "INSERT INTO endpoint (session_uuid, partition, is_known, is_deleted, "
-                   "session_key, user_id, "
-                   "url, secret, subscribe, jid) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) "
+                   "session_key, user_id, url, secret, subscribe, jid, cancel_below) "
+                   "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) "
                    "ON CONFLICT (session_uuid) DO UPDATE SET is_known = excluded.is_known, "
                    "is_deleted = excluded.is_deleted, session_key = excluded.session_key, "
                    "user_id = excluded.user_id, url = excluded.url, secret = excluded.secret, "
-                   "subscribe = excluded.subscribe, jid = excluded.jid, updated_at = now()");
+                   "subscribe = excluded.subscribe, jid = excluded.jid, "
+                   "cancel_below = excluded.cancel_below, updated_at = now()");
 
     pg_add_uuid(stmt, endpoint->uuid.text);
     pg_add_int(stmt, endpoint->partition);
@@ -171,6 +172,7 @@ void store_endpoint(struct ledger_tx *tx, const struct endpoint *endpoint)
     pg_add_bytes(stmt, endpoint->secret);
     pg_add_int(stmt, endpoint->subscribe);
     pg_add_text(stmt, endpoint->jid);
+    pg_add_int(stmt, endpoint->cancel_below);
 }
 
 static const char *state_text(const struct entry *entry)

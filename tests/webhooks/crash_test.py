@@ -3,7 +3,7 @@
 import subprocess
 import unittest
 
-from kit import Case, Session
+from kit import Case, Session, wait_until
 
 CRASH_STATUS = 137  # libs/base/crash.h
 # Each point, and the time at which it is passed: at the first messages, in the middle, at the last result. Six partitions
@@ -93,6 +93,32 @@ class Crash(Case):
         self.begin()
         posts = self.check(session, ["a", "b"])
         self.assertEqual(session.texts(posts), ["a", "a", "b"])
+
+    def test_what_a_removed_url_cancelled_goes_to_no_later_one(self):
+        session = Session(self, "/first")
+        self.subscriber.script["/first"] = [(503, {"Retry-After": "600"})]
+        child = self.begin()
+        for n in range(25):  # more than are in memory
+            session.received(str(n))
+        session.failures(1)
+        wait_until(lambda: len(session.left()) == 25, 20, "all to stand in line")
+        child.kill()
+        child.wait()
+        later = session.url + "/later"
+        for url in ("", later):
+            session.told("webhook_set", {"webhook_url": url, "secret_enc": None})
+        seen = f"select url from webhooks.endpoint where session_uuid = '{session.uuid}'"
+        is_read = False
+        while not is_read:  # then one more commit, by which those in memory are cancelled
+            is_read = self.stack.sql(seen) == [[later]]
+            self.assertEqual(self.begin("KENTONGAN_CRASH_AT=webhooks.after.commit").wait(60), CRASH_STATUS)
+        self.assertTrue(session.left(), "nothing was left for the one that comes now")
+        session.received("new")
+        self.begin()
+        self.assertEqual(session.ends(26).count(["WebhookQueued", "WebhookAttemptFailed", "WebhookDead"]), 1)
+        self.assertEqual({e["dead"]["reason"] for es in session.deliveries().values() for e in es if e["dead"]}, {"cancelled"})
+        self.assertEqual(session.texts(self.subscriber.at("/first/later")), ["new"])
+        self.assertEqual(session.left(), [])
 
 
 if __name__ == "__main__":

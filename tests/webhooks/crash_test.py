@@ -1,6 +1,9 @@
-"""The service ends at each of its crash points in turn; nothing is lost, nothing overtakes, repeats have the same id."""
+"""The service ends at each of its crash points in turn, or because it is told to; nothing is lost, nothing overtakes, repeats
+have the same id."""
 
+import signal
 import subprocess
+import threading
 import unittest
 
 from kit import Case, Session, wait_until
@@ -119,6 +122,46 @@ class Crash(Case):
         self.assertEqual({e["dead"]["reason"] for es in session.deliveries().values() for e in es if e["dead"]}, {"cancelled"})
         self.assertEqual(session.texts(self.subscriber.at("/first/later")), ["new"])
         self.assertEqual(session.left(), [])
+
+    def test_at_the_end_what_is_under_way_is_waited_for_and_the_rest_waits(self):
+        sessions = [Session(self, f"/ends{n}") for n in range(3)]
+        texts = [f"{n:02}" for n in range(20)]  # more than are in memory
+        answers = threading.Event()
+        self.addCleanup(answers.set)
+        child = self.begin("WEBHOOK_TIMEOUT_MS=60000", "DRAIN_TIMEOUT_MS=60000")
+        for session in sessions:
+            self.subscriber.held[session.path] = answers
+            for text in texts:
+                session.received(text)
+        for session in sessions:
+            session.posts(1)
+            wait_until(lambda s=session: len(s.left()) == len(texts), 20, "all to stand in line")
+        child.send_signal(signal.SIGTERM)
+        wait_until(lambda: "signal: draining" in self.log_of_last_start(), 20, "it to hear the signal")
+        answers.set()
+        self.assertEqual(child.wait(60), 0)
+        for session in sessions:
+            self.assertEqual(session.texts(session.posts(1)), texts[:1])
+            self.assertEqual(len(session.left()), len(texts) - 1)  # its answer was heard, and nothing new begun
+        self.begin()
+        for session in sessions:
+            self.check(session, texts)
+            self.assertEqual(session.texts(session.posts(1)), texts)  # none twice
+
+    def test_an_end_does_not_wait_for_ever(self):
+        session = Session(self, "/never")
+        self.subscriber.script["/never"] = [0]
+        child = self.begin("WEBHOOK_TIMEOUT_MS=60000", "DRAIN_TIMEOUT_MS=6000")
+        for text in ("a", "b"):
+            session.received(text)
+        session.posts(1)
+        child.send_signal(signal.SIGTERM)
+        self.assertEqual(child.wait(30), 0)
+        self.begin()
+        self.assertEqual(session.texts(self.check(session, ["a", "b"])), ["a", "a", "b"])
+
+    def log_of_last_start(self) -> str:
+        return (self.stack.state / "log" / "webhooks-1.log").read_text()[self.log_began :]
 
 
 if __name__ == "__main__":

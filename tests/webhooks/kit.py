@@ -51,13 +51,14 @@ def seal(key: bytes, owner: str, label: str, plain: bytes) -> bytes:
 class Subscriber:
     """Keeps every POST; answers as `script` says for the path, then 200.
 
-    An answer is a status, or a status and headers; 0 stands for: never answer. With `tls` it speaks https, which may
-    be set anew: the next connection gets the new one.
+    An answer is a status, or a status and headers; 0 stands for: never answer. Of a path that is in `held`, answers wait
+    until that is set. With `tls` it speaks https, which may be set anew: the next connection gets the new one.
     """
 
     def __init__(self, tls: ssl.SSLContext | None = None):
         self.posts: list[dict] = []
         self.script: dict[str, list[int | tuple[int, dict[str, str]]]] = {}
+        self.held: dict[str, threading.Event] = {}
         self.tls = tls
         self.lock = threading.Lock()
         self.ended = threading.Event()
@@ -88,6 +89,8 @@ class Subscriber:
                     status, headers = answer if isinstance(answer, tuple) else (answer, {})
                     outer.posts.append({"path": self.path, "headers": dict(self.headers), "body": body,
                                         "status": status, "at": time.monotonic()})
+                if self.path in outer.held:
+                    outer.held[self.path].wait(60)
                 if status == 0:
                     outer.ended.wait(60)
                     self.close_connection = True
@@ -244,12 +247,13 @@ class Case(unittest.TestCase):
         self.stack.run("deploy/lib/ctl", "run", "webhooks", "--check-config")  # writes its file of settings
         lines = (self.stack.state / "env" / "webhooks.env").read_text().splitlines()
         keep = {name: value for name, value in os.environ.items() if name == "PATH" or name.endswith("SAN_OPTIONS")}
-        pairs = dict(line.split("=", 1) for line in [*lines, *settings])
+        of_stack, own = (dict(line.split("=", 1) for line in pairs) for pairs in (lines, settings))
         log = self.stack.state / "log" / "webhooks-1.log"
+        self.log_began = log.stat().st_size if log.exists() else 0
         with open(log, "ab") as out:
             child = subprocess.Popen([self.stack.build / "services/webhooks/webhooks"], stdin=subprocess.DEVNULL,
                                      stdout=out, stderr=out, cwd=TOP,
-                                     env=keep | pairs | SETTINGS | {"INSTANCE_ID": "webhooks-1"})
+                                     env=keep | of_stack | SETTINGS | own | {"INSTANCE_ID": "webhooks-1"})
         self.addCleanup(child.wait)
         self.addCleanup(child.kill)
         return child

@@ -1,6 +1,6 @@
 /* wa.blast.events.v1 into proj.blasts, proj.blast_skipped and proj.blast_cancelled. */
 #include <jansson.h>
-#include <string.h>
+#include <stdlib.h>
 
 #include "domain/blast.h"
 #include "tracker/projection_internal.h"
@@ -135,37 +135,42 @@ void fold_blast_add(struct projection *p, const struct blast_event *event)
     add_recipients(p, event);
 }
 
-/* The text as it was given, if it is what a jsonb column takes. */
-static const char *config_of(const char *text)
+/* What a jsonb column takes of it: numbers as a double has them, because those of 20,000 digits,
+ * or with 20,000 behind the point, are refused there and not by jansson. */
+static const char *config_of(struct arena *arena, const char *text)
 {
     json_t *object = text == NULL ? NULL : json_loads(text, 0, NULL);
-    bool is_good = json_is_object(object);
+    char *dumped =
+        json_is_object(object) ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
+    const char *kept = dumped != NULL ? arena_strdup(arena, dumped) : "{}";
 
+    free(dumped);
     json_decref(object);
-    return is_good ? text : "{}";
+    return kept;
 }
 
-static void on_created(struct blast_row *row, const struct blast_event *event)
+static void on_created(struct blast_row *row, struct arena *arena, const struct blast_event *event)
 {
     const struct blast_created *from = &event->as.created;
 
     row->campaign_id = from->campaign_id;
     row->campaign_name = from->campaign_name;
     row->message_template = from->message_template;
-    row->config = config_of(from->config);
+    row->config = config_of(arena, from->config);
     row->upload_id = from->upload_id;
     row->total_messages = from->total_messages;
     row->created_at = event->occurred_at;
 }
 
 /* What an event says beyond the status and the counters. */
-static void fold_payload(struct blast_row *row, const struct blast_event *event)
+static void fold_payload(struct blast_row *row, struct arena *arena,
+                         const struct blast_event *event)
 {
     const struct blast_progressed *progressed = &event->as.progressed;
 
     switch (event->kind) {
     case BLAST_EVENT_CREATED:
-        on_created(row, event);
+        on_created(row, arena, event);
         break;
     case BLAST_EVENT_STARTED:
         row->started_at = event->as.started.at * 1000;
@@ -242,7 +247,7 @@ static void fold(struct projection *p, const struct blast_event *event)
     if (event->sequence <= row->applied_seq) {
         return;
     }
-    fold_payload(row, event);
+    fold_payload(row, p->arena, event);
     fold_status(row, event);
     row->updated_at = event->occurred_at;
     row->applied_seq = event->sequence;

@@ -290,6 +290,43 @@ static void a_blast_has_the_counters_of_its_last_event(void **state)
            "t 2025-09-07 12:00:00 2025-09-07 12:00:00.06 t");
 }
 
+static void a_config_is_what_a_column_takes_of_it(void **state)
+{
+    static const char *const cases[][2] = {
+        {"{\"a\": [0.1, 1.50, 12345678901, 1e2]}", "{\"a\": [0.1, 1.5, 12345678901, 100.0]}"},
+        {"{\"a\": 1e-20000}", "{\"a\": 0.0}"},
+        {"{\"a\": 1e20000}", "{}"},
+        {"{\"a\": \"\\u0000\"}", "{}"},
+        {"[1]", "{}"},
+        {"{", "{}"},
+        {NULL, "{}"},
+        {"", "{\"a\": 0.1}"}, /* the long one */
+    };
+    struct fixture *f = *state;
+    struct blast_event event = {0};
+    struct log_record record = {TOPIC_BLAST_EVENTS, &event};
+    const struct log_record *batch = &record;
+    char precise[20100];
+    size_t gaps = 0;
+
+    (void)snprintf(precise, sizeof(precise), "{\"a\": 0.1%020000d}", 0);
+    for (size_t i = 0; event.kind != BLAST_EVENT_CREATED; i++) {
+        if (f->log.at[i].topic == TOPIC_BLAST_EVENTS) {
+            event = *(const struct blast_event *)f->log.at[i].data;
+        }
+    }
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const char *config = cases[i][0];
+
+        empty_tables(f);
+        event.as.created.config = config != NULL && config[0] == '\0' ? precise : config;
+        (void)fold(f, &batch, 1, &gaps);
+        expect(f, "SELECT config FROM proj.blasts", cases[i][1]);
+    }
+    empty_tables(f);
+    fold_all(f);
+}
+
 static void the_messages_of_a_blast_are_those_of_its_upload(void **state)
 {
     struct fixture *f = *state;
@@ -583,6 +620,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_session_has_one_row_with_what_its_events_said),
         cmocka_unit_test(a_blast_has_the_counters_of_its_last_event),
+        cmocka_unit_test(a_config_is_what_a_column_takes_of_it),
         cmocka_unit_test(the_messages_of_a_blast_are_those_of_its_upload),
         cmocka_unit_test(receipts_fill_in_what_they_stand_for),
         cmocka_unit_test(

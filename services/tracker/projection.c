@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "record/record_sane.h"
 #include "tracker/projection_internal.h"
 
 /* ---- rows ---- */
@@ -96,7 +97,7 @@ static int check(const struct envelope *e, struct err *err)
     if (rc == 0) {
         rc = sane_uuid("session_uuid", e->session_uuid, err);
     }
-    if (rc == 0 && e->sequence < 1) {
+    if (rc == 0 && (e->sequence < 1 || e->sequence == INT64_MAX)) { /* is reckoned with */
         rc = err_set(err, ERR_INVALID, "sequence is %lld", (long long)e->sequence);
     }
     return rc;
@@ -195,7 +196,7 @@ static int add_recipients(struct projection *p, int partition, const struct blas
 int projection_add(struct projection *p, enum topic topic, int partition, const void *record,
                    struct err *err)
 {
-    int rc = sane_times(topics[topic].type, record, err);
+    int rc = record_is_sane(topics[topic].type, record, err);
 
     if (rc < 0) {
         return rc;

@@ -37,7 +37,7 @@ struct projection *projection_new(struct arena *arena);
 
 /* Fold the struct of topics[@topic].type, of that partition, in later. Borrows @record until the
  * transaction ends.
- *   -ERR_INVALID   it makes no sense (ids, times, keys) and would have no row; says why */
+ *   -ERR_INVALID   it makes no sense (ids, numbers, keys) and would have no row; says why */
 NODISCARD int projection_add(struct projection *projection, enum topic topic, int partition,
                              const void *record, struct err *err);
 

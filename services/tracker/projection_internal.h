@@ -47,11 +47,9 @@ struct projection {
     size_t gaps;
 };
 
-/* -ERR_INVALID: @what is no uuid; is longer than an index takes; holds a time of no calendar, which
- * is one before 1970 or after 9999, and could not be reckoned with. @key may be NULL. */
+/* -ERR_INVALID: @what is no uuid; is longer than an index takes. @key may be NULL. */
 NODISCARD int sane_uuid(const char *what, const char *id, struct err *err);
 NODISCARD int sane_key(const char *what, const char *key, struct err *err);
-NODISCARD int sane_times(const struct record_type *type, const void *record, struct err *err);
 
 /* Each takes one valid record. */
 void fold_session_add(struct projection *p, const struct session_event *event);

@@ -63,33 +63,76 @@ static void expect(const struct log_record *record, const char *want_error)
     }
 }
 
-/* Every time among the fields of @part, which is @record or its payload, pushed out of bounds. */
-static size_t spoil(const struct log_record *record, const struct record_type *type, char *part)
+static void spoil_time(const struct log_record *record, const struct record_field *field,
+                       int64_t *time)
+{
+    const int64_t bad[] = {INT64_MIN, INT64_MIN + 1, -field->most, -1, field->most + 1, INT64_MAX};
+
+    for (size_t at = 0; at < sizeof(bad) / sizeof(bad[0]); at++) {
+        *time = bad[at];
+        expect(record, field->name);
+    }
+    *time = field->most;
+    expect(record, NULL);
+    *time = 0;
+    expect(record, NULL);
+}
+
+/* What columns hold for null, and the largest, with which sequences must not be reckoned. */
+static void spoil_number(const struct log_record *record, const struct record_field *field,
+                         int64_t *number)
+{
+    *number = INT64_MIN;
+    expect(record, field->name);
+    *number = INT64_MAX;
+    expect(record, strcmp(field->name, "sequence") == 0 ? "sequence is" : NULL);
+}
+
+/* Every time, or every other number, among the fields of @part, which is @record or its payload,
+ * pushed out of bounds. */
+static size_t spoil(const struct log_record *record, const struct record_type *type, char *part,
+                    bool is_time)
 {
     size_t n = 0;
 
     for (size_t i = 0; i < type->fields_n; i++) {
         const struct record_field *field = &type->fields[i];
-        int64_t *time = (int64_t *)(void *)(part + field->offset);
+        int64_t *number = (int64_t *)(void *)(part + field->offset);
         int64_t before;
 
-        if (field->most == 0 || (field->has_offset != 0 && !*(bool *)(part + field->has_offset))) {
+        if (field->kind != RECORD_LONG || (field->most != 0) != is_time ||
+            (field->has_offset != 0 && !*(bool *)(part + field->has_offset))) {
             continue;
         }
-        before = *time;
-        const int64_t bad[] = {INT64_MIN, INT64_MIN + 1,   -field->most,
-                               -1,        field->most + 1, INT64_MAX};
-
-        for (size_t at = 0; at < sizeof(bad) / sizeof(bad[0]); at++) {
-            *time = bad[at];
-            expect(record, field->name);
+        before = *number;
+        if (is_time) {
+            spoil_time(record, field, number);
+        } else {
+            spoil_number(record, field, number);
         }
-        *time = field->most;
-        expect(record, NULL);
-        *time = 0;
-        expect(record, NULL);
-        *time = before;
+        *number = before;
         n++;
+    }
+    return n;
+}
+
+/* The same in each record of a log; how many numbers there were. */
+static size_t spoil_all(struct log *log, bool is_time)
+{
+    size_t n = 0;
+
+    log_make(log, SESSION, BLAST, INT64_C(1757246400000000));
+    for (size_t i = 0; i < log->n; i++) {
+        const struct log_record *record = &log->at[i];
+        const struct record_type *type = topics[record->topic].type;
+
+        n += spoil(record, type, record->data, is_time);
+        if (type->cases_n > 0) {
+            int kind = *(int *)(void *)((char *)record->data + type->kind_offset);
+
+            n += spoil(record, type->cases[kind - 1].type, (char *)record->data + type->as_offset,
+                       is_time);
+        }
     }
     return n;
 }
@@ -97,22 +140,18 @@ static size_t spoil(const struct log_record *record, const struct record_type *t
 static void a_time_of_no_calendar_is_refused(void **state)
 {
     struct log log;
-    size_t n = 0;
 
     (void)state;
-    log_make(&log, SESSION, BLAST, INT64_C(1757246400000000));
-    for (size_t i = 0; i < log.n; i++) {
-        const struct log_record *record = &log.at[i];
-        const struct record_type *type = topics[record->topic].type;
+    assert_true(spoil_all(&log, true) > log.n); /* each event has one, some have two */
+    log_done(&log);
+}
 
-        n += spoil(record, type, record->data);
-        if (type->cases_n > 0) {
-            int kind = *(int *)(void *)((char *)record->data + type->kind_offset);
+static void a_number_that_stands_for_none_is_refused(void **state)
+{
+    struct log log;
 
-            n += spoil(record, type->cases[kind - 1].type, (char *)record->data + type->as_offset);
-        }
-    }
-    assert_true(n > log.n); /* each event has one, some have two */
+    (void)state;
+    assert_true(spoil_all(&log, false) > 3 * log.n); /* user_id, epoch, sequence, position */
     log_done(&log);
 }
 
@@ -180,6 +219,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_time_of_no_calendar_is_refused),
+        cmocka_unit_test(a_number_that_stands_for_none_is_refused),
         cmocka_unit_test(a_time_that_is_not_there_is_not_looked_at),
         cmocka_unit_test(a_key_that_no_index_takes_is_refused),
     };

@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "record/record_sane.h"
 #include "webhooks/delivery.h"
 #include "webhooks/early.h"
 #include "webhooks/endpoint.h"
@@ -171,26 +172,32 @@ static void take_message(struct webhooks *webhooks, struct ledger_tx *tx,
     }
 }
 
-/* Why @record makes no sense; NULL: it does. What it says goes into columns as it is. */
-static const char *nonsense(const struct ledger_record *record)
+/* -ERR_INVALID: it makes no sense; says why. What it says goes into columns as it is. */
+static int check(const struct ledger_record *record, struct err *err)
 {
     const struct session_event *session = record->data;
     const struct message_event *message = record->data;
     bool is_session = record->topic == TOPIC_SESSION_EVENTS;
 
     if (!ledger_record_is_of(record, is_session ? session->aggregate_id : message->session_uuid)) {
-        return "the session is not a uuid, or not of this partition";
+        return err_set(err, ERR_INVALID, "the session is not a uuid, or not of this partition");
     }
-    return is_session || uuid_is_valid(message->aggregate_id) ? NULL : "aggregate_id is not a uuid";
+    if (!is_session && !uuid_is_valid(message->aggregate_id)) {
+        return err_set(err, ERR_INVALID, "aggregate_id is not a uuid");
+    }
+    if (!uuid_is_valid(is_session ? session->event_id : message->event_id)) {
+        return err_set(err, ERR_INVALID, "event_id is not a uuid");
+    }
+    return record_is_sane(topics[record->topic].type, record->data, err);
 }
 
 void intake_record(struct webhooks *webhooks, struct ledger_tx *tx,
                    const struct ledger_record *record)
 {
-    const char *why = nonsense(record);
+    struct err err;
 
-    if (why != NULL) {
-        ledger_dead(tx, record, why);
+    if (check(record, &err) < 0) {
+        ledger_dead(tx, record, err.text);
     } else if (record->topic == TOPIC_SESSION_EVENTS) {
         take_session(webhooks, tx, record);
     } else {

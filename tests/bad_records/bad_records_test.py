@@ -140,6 +140,12 @@ def senseless(topic: str, session: str) -> list[tuple[dict, dict[str, str]]]:
         SUBMIT: [],  # what makes no sense there is rejected: tests/e2e/submission_test.py
     }  # fmt: skip
     found = [(good | members, reasons) for members, reasons in made[topic]]
+    if topic in (SESSIONS, MESSAGES, BLASTS, WEBHOOKS):  # what no column takes; others do not look at it
+        columns = [one for one in ("tracker", "webhooks") if one in READERS[topic]]
+        for members, words in (({"event_id": "none"}, "event_id is not a uuid"), ({"user_id": -2**63}, "user_id is -9223372036854775808"),
+                               ({"occurred_at": -1}, "occurred_at is -1, no time"),
+                               ({"occurred_at": -2 * 10**17}, "occurred_at is -2.*, no time")):
+            found.append((good | members, dict.fromkeys(columns, words)))
     if topic in TIMES:
         found.append((good | {TIMES[topic]: 2**62}, dict.fromkeys(READERS[topic], f"{TIMES[topic]}: .* is no time")))
     return found
@@ -254,7 +260,7 @@ class BadRecords(unittest.TestCase):
                 record = copy.deepcopy(record)
                 if topic in (SESSIONS, MESSAGES, BLASTS, WEBHOOKS) and record["position"]:
                     # what a reader cannot read has no position for it
-                    position += not any("no time" in words for words in reasons.values())
+                    position += not any("is no time" in words for words in reasons.values())
                     record["position"] = position or 1
                 self.put(topic, self.empty, encode(topic, record), reasons)
             if topic in (SESSIONS, MESSAGES, BLASTS, WEBHOOKS):

@@ -52,11 +52,16 @@ bool delivery_is_wanted(const struct endpoint *endpoint, enum event_name name)
            event_names_want(endpoint->subscribe, name);
 }
 
+struct uuid delivery_id_of(const char *event_id)
+{
+    return uuid_v5("webhook:%s", event_id);
+}
+
 static struct entry *entry_of(const struct delivery_source *source)
 {
     struct entry *entry = mem_new0(sizeof(*entry));
 
-    entry->id = uuid_v5("webhook:%s", source->event_id);
+    entry->id = delivery_id_of(source->event_id);
     entry->happened_us = source->happened_us;
     entry->source_event_id = mem_strdup(source->event_id);
     entry->event = mem_strdup(event_name_text(source->payload->name));

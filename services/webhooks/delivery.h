@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/uuid.h"
 #include "domain/event_names.h"
 
 struct endpoint;
@@ -19,9 +20,12 @@ struct delivery_source {
     const struct payload *payload;
 };
 
+struct uuid delivery_id_of(const char *event_id);
+
 bool delivery_is_wanted(const struct endpoint *endpoint, enum event_name name);
 
-/* An event of the session: put it in line where it is wanted, or may be. */
+/* An event of the session: put it in line where it is wanted, or may be. The turn fails when it has
+ * a row there already. */
 void delivery_offer(struct ledger_tx *tx, struct endpoint *endpoint,
                     const struct delivery_source *source);
 

@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "record/record_sane.h"
 #include "webhooks/delivery.h"
 #include "webhooks/early.h"
@@ -78,7 +79,7 @@ static bool apply(struct endpoint *endpoint, const struct session_event *event)
 }
 
 static void take_session(struct webhooks *webhooks, struct ledger_tx *tx,
-                         const struct ledger_record *record)
+                         const struct ledger_record *record, bool has_delivery)
 {
     const struct session_event *event = record->data;
     struct endpoint *endpoint = endpoint_get(webhooks, event->aggregate_id, record->partition);
@@ -93,7 +94,7 @@ static void take_session(struct webhooks *webhooks, struct ledger_tx *tx,
         endpoint_touch(endpoint);
         store_endpoint(tx, endpoint);
     }
-    if (payload_of_session(event, ledger_tx_arena(tx), &payload)) {
+    if (!has_delivery && payload_of_session(event, ledger_tx_arena(tx), &payload)) {
         struct delivery_source source = {event->event_id, event->occurred_at, &payload};
 
         delivery_offer(tx, endpoint, &source);
@@ -172,6 +173,69 @@ static void take_message(struct webhooks *webhooks, struct ledger_tx *tx,
     }
 }
 
+static void take(struct webhooks *webhooks, struct ledger_tx *tx,
+                 const struct ledger_record *record, bool has_delivery)
+{
+    if (record->topic == TOPIC_SESSION_EVENTS) {
+        take_session(webhooks, tx, record, has_delivery);
+    } else if (!has_delivery) {
+        take_message(webhooks, tx, record);
+    }
+}
+
+/* ---- with care ----
+ *
+ * An event that comes again while its delivery is in the table, which no writer of ours does, fails
+ * its turn. So after each turn that failed, records are taken one a turn for a while, and for each
+ * it is looked up whether there is a delivery of it. */
+
+struct looking { /* of one ledger_ask; in the turn's memory */
+    struct webhooks *webhooks;
+    struct ledger_tx *tx;
+    const struct ledger_record *record;
+};
+
+static const char *event_id_of(const struct ledger_record *record)
+{
+    return record->topic == TOPIC_SESSION_EVENTS
+               ? ((const struct session_event *)record->data)->event_id
+               : ((const struct message_event *)record->data)->event_id;
+}
+
+static void on_looked_up(const struct pg_rows *rows, const struct err *err, void *ctx)
+{
+    struct looking *looking = ctx;
+    const struct ledger_record *record = looking->record;
+    bool has_delivery = pg_rows_n(rows) > 0;
+
+    (void)err; /* it only runs when the statement did well */
+    if (has_delivery) {
+        log_warn("an event came again, its delivery is there", LOG_STR("id", event_id_of(record)),
+                 LOG_INT("partition", record->partition), LOG_INT("offset", record->offset));
+    }
+    take(looking->webhooks, looking->tx, record, has_delivery);
+}
+
+static void look_up(struct webhooks *webhooks, struct ledger_tx *tx,
+                    const struct ledger_record *record)
+{
+    struct looking *looking = arena_new0(ledger_tx_arena(tx), sizeof(*looking));
+    struct pg_stmt *stmt = pg_stmt_new("SELECT 1 FROM delivery WHERE delivery_id = $1");
+
+    *looking = (struct looking){webhooks, tx, record};
+    pg_add_uuid(stmt, delivery_id_of(event_id_of(record)).text);
+    webhooks->careful--;
+    webhooks->asked = WEBHOOKS_ASKED_MAX; /* no other record in this turn */
+    ledger_ask(tx, stmt, on_looked_up, looking);
+}
+
+void intake_be_careful(struct webhooks *webhooks)
+{
+    webhooks->careful = LEDGER_RECORDS_MAX; /* what failed is among them */
+}
+
+/* ---- records ---- */
+
 /* -ERR_INVALID: it makes no sense; says why. What it says goes into columns as it is. */
 static int check(const struct ledger_record *record, struct err *err)
 {
@@ -185,7 +249,7 @@ static int check(const struct ledger_record *record, struct err *err)
     if (!is_session && !uuid_is_valid(message->aggregate_id)) {
         return err_set(err, ERR_INVALID, "aggregate_id is not a uuid");
     }
-    if (!uuid_is_valid(is_session ? session->event_id : message->event_id)) {
+    if (!uuid_is_valid(event_id_of(record))) {
         return err_set(err, ERR_INVALID, "event_id is not a uuid");
     }
     return record_is_sane(topics[record->topic].type, record->data, err);
@@ -198,9 +262,9 @@ void intake_record(struct webhooks *webhooks, struct ledger_tx *tx,
 
     if (check(record, &err) < 0) {
         ledger_dead(tx, record, err.text);
-    } else if (record->topic == TOPIC_SESSION_EVENTS) {
-        take_session(webhooks, tx, record);
+    } else if (webhooks->careful > 0) {
+        look_up(webhooks, tx, record);
     } else {
-        take_message(webhooks, tx, record);
+        take(webhooks, tx, record, false);
     }
 }

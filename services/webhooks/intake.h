@@ -9,4 +9,7 @@ struct webhooks;
 void intake_record(struct webhooks *webhooks, struct ledger_tx *tx,
                    const struct ledger_record *record);
 
+/* A turn failed: the records that come now are looked at one by one. */
+void intake_be_careful(struct webhooks *webhooks);
+
 #endif

@@ -101,9 +101,12 @@ static void on_committed(struct ledger_tx *tx, void *ctx)
 
 static void on_failed(struct ledger_tx *tx, const struct err *err, void *ctx)
 {
+    struct webhooks *webhooks = ctx;
+
     (void)tx;
     log_warn("turn failed", LOG_STR("why", err->text));
-    for (struct endpoint *e = take_touched(ctx); e != NULL; e = e->next_touched) {
+    intake_be_careful(webhooks);
+    for (struct endpoint *e = take_touched(webhooks); e != NULL; e = e->next_touched) {
         e->is_touched = false; /* they are dropped next, with their partitions */
     }
 }

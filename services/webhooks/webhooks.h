@@ -47,6 +47,7 @@ struct webhooks {
     bool is_lag_known;                        /* looked at since the turn or tick began */
     bool is_caught_up;        /* then: no session event of before waits to be read */
     unsigned asked;           /* of the database within the open turn */
+    unsigned careful;         /* records that are still to be taken with care (intake.c) */
     struct endpoint *asking;  /* have something for the next turn */
     struct endpoint *touched; /* by the open turn */
     struct loop_timer sweep;

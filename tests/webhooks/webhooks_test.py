@@ -228,6 +228,27 @@ class Webhooks(Case):
         session.received("second")
         self.assertEqual(session.texts(session.posts(2)), ["first", "second"])
 
+    def test_an_event_that_comes_again_while_it_waits_is_passed_over(self):
+        self.start()
+        session = Session(self, "/again")
+        self.subscriber.script["/again"] = [(503, {"Retry-After": "600"})]
+        first = session.received("a")
+        session.failures(1)
+        second = session.received("b")
+        session.again(second)  # most likely in the same turn
+        session.again(first)
+        session.received("c")
+        wait_until(lambda: len(session.left()) == 3, 30, "all to stand in line")
+        numbers = f"select number from webhooks.delivery where session_uuid = '{session.uuid}' order by 1"
+        self.assertEqual(self.stack.sql(numbers), [["1"], ["2"], ["3"]])
+        self.metric_becomes("waiting", 3)
+        self.stop()
+        self.stack.sql("update webhooks.delivery set next_at = now()")
+        self.start()
+        self.assertEqual(session.texts(session.posts(4)), ["a", "a", "b", "c"])
+        self.assertEqual([kinds[-1] for kinds in session.ends(3)], ["WebhookDelivered"] * 3)
+        self.metric_becomes("waiting", 0)
+
     def test_private_addresses_are_refused(self):
         self.start("WEBHOOK_ALLOW_NETS=")
         session = Session(self, "/private")
@@ -241,7 +262,7 @@ class Webhooks(Case):
         session = Session(self, "/dead")
         answers = [500, 404, 302, 410, 429, 503]
         self.subscriber.script["/dead"] = list(answers)
-        session.received("never")
+        event = session.received("never")
         session.received("next")
         for attempt in range(1, 7):  # each after a restart that finds its time come
             self.start()
@@ -262,8 +283,10 @@ class Webhooks(Case):
         self.assertEqual(self.stack.sql(parked % session.uuid), [["DEAD", "6", "the answer is not 2xx", "t"]])
         self.stop()
         self.start()  # nor does a restart bring it back
+        session.again(event)
         session.received("last")
         self.assertEqual(session.texts(session.posts(8))[7:], ["last"])
+        self.assertEqual(session.ends(3)[0][-1], "WebhookDead")
 
     def test_other_events_come_by_name_only(self):
         self.start()

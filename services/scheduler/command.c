@@ -60,7 +60,6 @@ static void store_new(struct turn *turn, struct run *run, const struct create_bl
     pg_array_text(c[5], create->message_template);
     pg_array_text(c[6], create->config == NULL ? "" : create->config);
     pg_array_text(c[7], create->campaign_id);
-    run->is_stored = true;
     buf_done(&json);
 }
 

@@ -118,7 +118,6 @@ int run_load(struct run *run, const struct pg_rows *rows, size_t row, struct err
     if (rc < 0) {
         return err_wrap(err, rc, "blast %s", run->uuid);
     }
-    run->is_stored = true;
     run->campaign_id = mem_strdup(pg_get_text(rows, row, 4));
     run->next_index = (int32_t)pg_get_int(rows, row, 5);
     run->feed.next_index = run->next_index;

@@ -78,7 +78,6 @@ struct run {
     bool is_paced;     /* pacing holds: it is running */
     bool is_stranger;  /* its id is taken by a blast of another partition; gone with the record */
     bool has_fault;    /* its recipients cannot be read */
-    bool is_stored;    /* it has a row */
     bool sees_counts;  /* they may have to be said */
     bool sees_restart; /* it was just loaded */
     bool sees_account; /* its account changed */

@@ -7,7 +7,7 @@
 #include "scheduler/scheduler_tester.h"
 #include "testkit/testkit.h"
 
-enum { WINDOW = 64, SHORT_MS = 400 };
+enum { WINDOW = 64 };
 
 struct fixture {
     struct loop *loop;
@@ -101,6 +101,30 @@ static void until_counts(struct station *s, const struct station_blast *blast, i
     station_until(s, has_counts, &wanted, "counters");
 }
 
+static int64_t parked(struct station *s)
+{
+    return testkit_pg_int(&s->db, "SELECT count(*) FROM scheduler.parked");
+}
+
+struct parked_wanted {
+    struct station *station;
+    int64_t n;
+};
+
+static bool has_parked(void *ctx)
+{
+    const struct parked_wanted *wanted = ctx;
+
+    return parked(wanted->station) == wanted->n;
+}
+
+static void until_parked(struct station *s, int64_t n)
+{
+    struct parked_wanted wanted = {s, n};
+
+    station_until(s, has_parked, &wanted, "commands to be parked");
+}
+
 /* ---- life ---- */
 
 static void a_blast_goes_from_create_to_completed(void **state)
@@ -136,8 +160,8 @@ static void pause_is_at_once_and_resume_goes_on(void **state)
     station_until_status(s, blast, BLAST_PAUSED);
     settle(s, blast, MESSAGE_EVENT_SENT); /* what was in the window finishes and counts */
     until_counts(s, blast, WINDOW, 0, 0);
-    station_pause(s, SHORT_MS);
-    assert_int_equal(blast->n_handed, WINDOW);
+    station_fence(s);
+    assert_int_equal(station_handed(s), WINDOW);
     s->way = STATION_SEND;
     check(s, blast, BLAST_COMMAND_START, "INVALID_STATE");
     check(s, blast, BLAST_COMMAND_RESUME, "OK");
@@ -244,7 +268,9 @@ static void start_waits_for_the_events_that_ingress_saw(void **state)
     station_session(s, SESSION_EVENT_CONNECTION_LOST);
     station_send(s, &start);
     behind = station_command(s, blast, BLAST_COMMAND_PAUSE); /* keeps its place */
-    station_pause(s, SHORT_MS);
+    until_parked(s, 2);
+    station_fence(s);
+    assert_int_equal(parked(s), 2);
     assert_int_equal(blast->kinds[BLAST_EVENT_STARTED], 0);
     station_session(s, SESSION_EVENT_LOGGED_IN);
     assert_string_equal(station_verdict(s, id), "OK");
@@ -252,13 +278,6 @@ static void start_waits_for_the_events_that_ingress_saw(void **state)
     station_until_status(s, blast, BLAST_PAUSED);
     assert_int_equal(testkit_pg_int(&s->db, "SELECT count(*) FROM scheduler.parked"), 0);
     is_well(s);
-}
-
-static bool knows_session(void *ctx)
-{
-    struct station *s = ctx;
-
-    return testkit_pg_int(&s->db, "SELECT count(*) FROM scheduler.session") == 1;
 }
 
 static void start_without_a_connected_session_is_refused(void **state)
@@ -273,9 +292,30 @@ static void start_without_a_connected_session_is_refused(void **state)
     assert_string_equal(station_verdict(s, station_create(s, blast, NULL, false)), "OK");
     check(s, blast, BLAST_COMMAND_START, "WHATSAPP_SESSION_NOT_FOUND");
     station_session(s, SESSION_EVENT_CREATED);
-    station_until(s, knows_session, s, "the session");
+    station_until_session(s);
     check(s, blast, BLAST_COMMAND_START, "WHATSAPP_SESSION_NOT_CONNECTED");
     is_well(s);
+}
+
+/* ---- what others write ---- */
+
+/* A create for recipients that have not all been written. */
+static struct blast_command create_of(struct station *s, struct station_blast *blast,
+                                      struct uuid *id)
+{
+    struct blast_command create = station_command_of(s, blast, BLAST_COMMAND_CREATE, id);
+
+    create.as.create = (struct create_blast){.blast_key = "k",
+                                             .session_key = "sales",
+                                             .campaign_name = "c",
+                                             .message_template = "t",
+                                             .total_messages = blast->total,
+                                             .upload_id = blast->upload_id,
+                                             .chunk_count = blast->chunks,
+                                             .recipients_sha256 = blast->sha256,
+                                             .last_chunk_offset = blast->last_offset + 1,
+                                             .config = ""};
+    return create;
 }
 
 /* ---- recipients ---- */
@@ -286,24 +326,16 @@ static void a_create_waits_for_recipients_that_come_late(void **state)
     struct station_blast *blast = station_upload(s, 300, 100);
     struct station_blast *late = station_upload(s, 300, 100);
     struct uuid id;
-    struct blast_command create = station_command_of(s, late, BLAST_COMMAND_CREATE, &id);
+    struct blast_command create = create_of(s, late, &id);
 
+    create.as.create.last_chunk_offset = late->last_offset + 3;
     assert_string_equal(station_verdict(s, station_create(s, blast, NULL, false)), "OK");
     testkit_pg_run(&s->db, "DELETE FROM scheduler.recipient_chunk WHERE upload_id = 'upload-2'");
-    create.as.create = (struct create_blast){.blast_key = "k",
-                                             .session_key = "sales",
-                                             .campaign_name = "c",
-                                             .message_template = "t",
-                                             .total_messages = late->total,
-                                             .upload_id = late->upload_id,
-                                             .chunk_count = late->chunks,
-                                             .recipients_sha256 = late->sha256,
-                                             .last_chunk_offset = late->last_offset + 3,
-                                             .config = ""};
     station_send(s, &create);
     station_send(s, &create); /* the same again while it waits */
-    station_pause(s, SHORT_MS);
-    assert_int_equal(testkit_pg_int(&s->db, "SELECT count(*) FROM scheduler.parked"), 1);
+    until_parked(s, 1);
+    station_fence(s);
+    assert_int_equal(parked(s), 1);
     assert_int_equal(late->state.status, BLAST_NONE);
     station_write_chunks(s, late, 100, 0);
     assert_string_equal(station_verdict(s, id), "OK");
@@ -374,6 +406,13 @@ static void recipients_that_are_not_as_announced_are_refused(void **state)
     is_well(s);
 }
 
+static bool has_five_chunks(void *ctx)
+{
+    struct station *s = ctx;
+
+    return testkit_pg_int(&s->db, "SELECT count(*) FROM scheduler.recipient_chunk") == 5;
+}
+
 static void recipients_that_nobody_names_are_dropped(void **state)
 {
     struct station *s = &((struct fixture *)*state)->station;
@@ -387,12 +426,7 @@ static void recipients_that_nobody_names_are_dropped(void **state)
     station_start(s);
     s->way = STATION_HOLD;
     assert_string_equal(station_verdict(s, station_create(s, blast, NULL, true)), "OK");
-    for (int i = 0; i < 100 && testkit_pg_int(&s->db, "SELECT count(*) FROM "
-                                                      "scheduler.recipient_chunk") > 5;
-         i++) {
-        station_pause(s, 100);
-    }
-    assert_int_equal(testkit_pg_int(&s->db, "SELECT count(*) FROM scheduler.recipient_chunk"), 5);
+    station_until(s, has_five_chunks, s, "the sweep of recipients that nobody names");
     assert_string_equal(station_verdict(s, station_create(s, orphan, NULL, false)),
                         "INVALID_REQUEST");
     is_well(s);
@@ -433,8 +467,8 @@ static void nothing_is_sent_outside_of_business_hours(void **state)
     struct station *s = begin(state);
     struct station_blast *blast = running(s, 30, hours(false));
 
-    station_pause(s, SHORT_MS);
-    assert_int_equal(blast->n_handed, 0);
+    station_fence(s);
+    assert_int_equal(station_handed(s), 0);
     assert_int_equal(blast->state.status, BLAST_RUNNING);
     is_well(s);
 }
@@ -513,11 +547,11 @@ static void a_blast_waits_while_its_account_is_away(void **state)
     blast = running(s, 200, NULL);
     station_until_handed(s, blast, WINDOW);
     station_session(s, SESSION_EVENT_CONNECTION_LOST);
-    station_pause(s, SHORT_MS);
+    station_until_session(s);
     settle(s, blast, MESSAGE_EVENT_SENT);
     until_counts(s, blast, WINDOW, 0, 0);
-    station_pause(s, SHORT_MS);
-    assert_int_equal(blast->n_handed, WINDOW);
+    station_fence(s);
+    assert_int_equal(station_handed(s), WINDOW);
     assert_int_equal(blast->state.status, BLAST_RUNNING);
     s->way = STATION_SEND;
     station_session(s, SESSION_EVENT_LOGGED_IN);
@@ -541,7 +575,9 @@ static void an_account_that_goes_offline_pauses_its_blasts(void **state)
     check(s, one, BLAST_COMMAND_RESUME, "WHATSAPP_SESSION_NOT_CONNECTED");
     station_session(s, SESSION_EVENT_CONNECT_REQUESTED);
     station_session(s, SESSION_EVENT_LOGGED_IN);
-    station_pause(s, SHORT_MS);
+    station_until_session(s);
+    station_fence(s);
+    assert_int_equal(station_handed(s), WINDOW);
     assert_int_equal(one->state.status, BLAST_PAUSED); /* until somebody resumes it */
     s->way = STATION_SEND;
     settle(s, one, MESSAGE_EVENT_SENT);
@@ -608,8 +644,8 @@ static void two_blasts_share_the_window_of_their_account(void **state)
     one = running(s, 300, NULL);
     station_until_handed(s, one, WINDOW);
     other = running(s, 300, NULL);
-    station_pause(s, SHORT_MS);
-    assert_int_equal(one->n_handed + other->n_handed, WINDOW);
+    station_fence(s);
+    assert_int_equal(station_handed(s), WINDOW);
     s->way = STATION_SEND;
     settle(s, one, MESSAGE_EVENT_SENT);
     station_until_handed(s, other, 100); /* and take turns */

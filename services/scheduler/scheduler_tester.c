@@ -24,7 +24,7 @@
 #include "scheduler/scheduler.h"
 #include "testkit/testkit.h"
 
-enum { BROKER_WAIT_MS = 20000, USER_ID = 7, COMMAND_MS = 5000 };
+enum { BROKER_WAIT_MS = 20000, USER_ID = 7, COMMAND_MS = 5000, FENCE_COMMANDS = 3 };
 
 static char prefix[48];
 
@@ -567,17 +567,40 @@ const char *station_message_of(struct station *station, struct uuid command_id)
     return member_of(station, "message", command_id);
 }
 
-static bool never(void *ctx)
+/* One turn may only ask for what the next hands over, so one command would not show it. */
+void station_fence(struct station *station)
 {
-    (void)ctx;
-    return false;
+    for (int i = 0; i < FENCE_COMMANDS; i++) {
+        struct station_blast nobody = {0};
+        struct uuid uuid = uuid_v7(clock_wall_ms());
+        struct uuid id;
+
+        memcpy(nobody.uuid, uuid.text, UUID_TEXT_MAX);
+        id = station_command(station, &nobody, BLAST_COMMAND_PAUSE);
+        assert_string_equal(station_verdict(station, id), "NOT_FOUND");
+    }
 }
 
-void station_pause(struct station *station, int64_t ms)
+static bool knows_session(void *ctx)
 {
-    int rc = loop_run_until(station->loop, never, NULL, ms);
+    struct station *station = ctx;
+    char sql[128];
 
-    assert(rc == 0);
+    (void)snprintf(sql, sizeof(sql), "SELECT count(*) FROM scheduler.session WHERE sequence = %lld",
+                   (long long)station->session_sequence);
+    return testkit_pg_int(&station->db, sql) == 1;
+}
+
+void station_until_session(struct station *station)
+{
+    station_until(station, knows_session, station, "the events of the session to be read");
+}
+
+int64_t station_handed(struct station *station)
+{
+    return testkit_pg_int(&station->db,
+                          "SELECT coalesce(sum(next_position - 1), 0) FROM "
+                          "scheduler.output_position WHERE topic LIKE '%message.cmd.v1'");
 }
 
 /* ---- life ---- */

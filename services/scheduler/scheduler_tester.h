@@ -122,6 +122,12 @@ void station_until_handed(struct station *station, struct station_blast *blast, 
 /* The verdict's code, or its message; lives until the next call. */
 const char *station_verdict(struct station *station, struct uuid command_id);
 const char *station_message_of(struct station *station, struct uuid command_id);
-void station_pause(struct station *station, int64_t ms); /* the loop goes on meanwhile */
+
+/* When it returns, turns ended that began behind the call: what was ready before was done. */
+void station_fence(struct station *station);
+/* All events of the session so far are committed. */
+void station_until_session(struct station *station);
+/* Messages handed over, of all blasts, as committed: also those that are not in the log yet. */
+int64_t station_handed(struct station *station);
 
 #endif

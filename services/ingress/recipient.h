@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "base/attr.h"
+#include "domain/campaign.h"
 #include "domain/phone.h"
 #include "ingress/csv.h"
 #include "record/records.h"
@@ -16,9 +17,9 @@ struct err;
 struct json_t;
 
 enum {
-    RECIPIENT_NAME_MAX = 200,      /* characters of a contact's name */
-    RECIPIENT_TEMPLATE_MAX = 4096, /* characters of a template */
-    RECIPIENT_VALUE_MAX = 1024,    /* characters of a variable's value */
+    RECIPIENT_NAME_MAX = CAMPAIGN_CONTACT_MAX,      /* characters of a contact's name */
+    RECIPIENT_TEMPLATE_MAX = CAMPAIGN_TEMPLATE_MAX, /* characters of a template */
+    RECIPIENT_VALUE_MAX = 1024,                     /* characters of a variable's value */
     RECIPIENT_VARIABLES_MAX = 50
 };
 

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "domain/blast_config.h"
+#include "domain/campaign.h"
 #include "domain/ids.h"
 #include "ingress/blast_query.h"
 #include "ingress/command.h"
@@ -15,8 +16,6 @@
 #include "ingress/reserve.h"
 #include "ingress/session_query.h"
 #include "ingress/usecase.h"
-
-enum { CAMPAIGN_CHARACTERS = 200, TEMPLATE_CHARACTERS = 4096, CAMPAIGN_ID_MAX = 64 };
 
 /* ---- open ---- */
 
@@ -28,8 +27,8 @@ static int check_draft(const struct blast_draft *draft, struct refusal *why)
         size_t max;
     } texts[] = {
         {"whatsappSessionId", draft->session, SESSION_KEY_MAX - 1},
-        {"campaignName", draft->campaign_name, CAMPAIGN_CHARACTERS},
-        {"messageTemplate", draft->message_template, TEMPLATE_CHARACTERS},
+        {"campaignName", draft->campaign_name, CAMPAIGN_NAME_MAX},
+        {"messageTemplate", draft->message_template, CAMPAIGN_TEMPLATE_MAX},
     };
 
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {

@@ -75,10 +75,6 @@ static enum verdict check_create(struct run *run, const struct create_blast *cre
                       (long long)most);
         return VERDICT_LIMIT;
     }
-    if (strlen(create->upload_id) >= BLAST_UPLOAD_MAX) {
-        (void)err_set(why, ERR_INVALID, "upload_id is too long");
-        return VERDICT_INVALID_REQUEST;
-    }
     if (blast_config_from_json(create->config, &run->scheduler->defaults, &config, why) < 0) {
         return VERDICT_INVALID_REQUEST;
     }

@@ -2,11 +2,13 @@
 
 #include <string.h>
 
+#include "base/err.h"
 #include "base/log.h"
 #include "base/metric.h"
 #include "domain/message.h"
 #include "pg/pg.h"
 #include "scheduler/account.h"
+#include "scheduler/bounds.h"
 #include "scheduler/command.h"
 #include "scheduler/run.h"
 #include "scheduler/scheduler.h"
@@ -25,11 +27,16 @@ static void drop_stranger(struct run **run)
 static bool take_command(struct turn *turn)
 {
     const struct blast_command *command = turn->record->data;
+    struct err err = {0};
     struct run *run;
 
     if (!ledger_record_is_of(turn->record, command->session_uuid) ||
         !uuid_is_valid(command->aggregate_id)) {
         ledger_dead(turn->tx, turn->record, "ids that are not, or not of this partition");
+        return true;
+    }
+    if (bounds_check(command, &err) < 0) {
+        ledger_dead(turn->tx, turn->record, err.text);
         return true;
     }
     run = turn_run(turn, command->aggregate_id, turn->record->partition);

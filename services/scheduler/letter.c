@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "domain/campaign.h"
 #include "domain/phone.h"
 #include "domain/template.h"
 
@@ -30,6 +31,12 @@ static struct letter *make(int32_t index, const char *recipient, const char *con
     return letter;
 }
 
+/* The text has a limit of its own; nothing else of a recipient goes into the command. */
+static bool is_name_too_long(const char *contact_name)
+{
+    return contact_name != NULL && strlen(contact_name) > CAMPAIGN_CONTACT_BYTES_MAX;
+}
+
 static struct letter *left_out(int32_t index, const char *reason)
 {
     struct letter *letter = make(index, "", NULL, "");
@@ -49,6 +56,9 @@ struct letter *letter_new(const struct recipient *recipient, const char *templat
 
     if (destination_parse(recipient->phone, &to) < 0) {
         return left_out(index, "not a phone number");
+    }
+    if (is_name_too_long(recipient->contact_name)) {
+        return left_out(index, "the contact's name is too long");
     }
     values.phone = to.phone;
     if (recipient->message_template != NULL) {

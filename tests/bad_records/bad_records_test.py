@@ -3,6 +3,7 @@ and why, is counted once, and what stands behind it is handled."""
 
 import collections
 import copy
+import hashlib
 import json
 import pathlib
 import re
@@ -28,6 +29,7 @@ SESSION_CMD, MESSAGE_CMD, BLAST_CMD = (f"wa.{n}.cmd.v1" for n in ("session", "me
 RECIPIENTS, SUBMIT = "wa.blast.recipients.v1", "wa.blast.submit.v1"
 REJECTIONS, DEAD = "wa.blast.rejections.v1", "wa.dlq.v1"
 IN_TIME = 4102444800000  # milliseconds: the year 2100
+RECORD_MAX = 1_000_000  # bytes on the wire
 
 
 def uuid_in(partition: int) -> str:
@@ -64,6 +66,30 @@ def chunk(session: str, **members) -> dict:
     person = {"phone": "6281234567890", "contact_name": None, "variables": {}, "message_template": None}
     return {"blast_id": str(uuid.uuid4()), "upload_id": "u", "session_uuid": session, "user_id": 1, "first_index": 0,
             "recipients": [person]} | members  # fmt: skip
+
+
+def create(session: str, chunks: list[dict], **members) -> dict:
+    """A command for a blast of the recipients in `chunks`."""
+    payload = {
+        "id": 1, "blast_key": "b", "session_key": "key", "campaign_id": None, "campaign_name": "c", "message_template": "t",
+        "total_messages": sum(len(c["recipients"]) for c in chunks), "upload_id": "u", "chunk_count": len(chunks),
+        "recipients_sha256": hashlib.sha256(b"".join(encode(RECIPIENTS, c)[5:] for c in chunks)).hexdigest(),
+        "last_chunk_offset": 0, "config": "", "auto_start": False,
+    }  # fmt: skip
+    aggregate = chunks[0]["blast_id"] if chunks else str(uuid.uuid4())
+    return command(session, "create", "CreateBlast", payload | members, aggregate)
+
+
+def filled(topic: str, record: dict, *path) -> dict:
+    """The record with so long a text at `path` that it is as large as one may be."""
+    made = copy.deepcopy(record)
+    inner = made
+    for name in path[:-1]:
+        inner = inner[name]
+    inner[path[-1]] = ""
+    inner[path[-1]] = "x" * (RECORD_MAX - len(encode(topic, made)) - 2)  # its length takes three bytes, not one
+    assert len(encode(topic, made)) == RECORD_MAX
+    return made
 
 
 def sample(topic: str, session: str) -> dict:
@@ -284,6 +310,42 @@ class BadRecords(unittest.TestCase):
             self.put(topic, self.empty, encode(topic, good), {})
             answered = f"select 1 from {schema}.command_verdict where command_id = '{good['command_id']}'"
             wait_until(lambda sql=answered: self.stack.sql(sql), 30, f"{schema} to answer a command of {topic}")
+
+    def test_3_what_is_as_large_as_a_record_may_be(self):
+        """What the scheduler makes of it must fit into a record too."""
+        made, partition = create(self.session, []), partition_of(self.session)
+        for path in (
+            ("correlation_id",), ("reply_to",), ("actor_kind",), ("actor_id",), ("create", "blast_key"), ("create", "session_key"),
+            ("create", "campaign_id"), ("create", "campaign_name"), ("create", "message_template"), ("create", "upload_id"),
+        ):  # fmt: skip
+            words = re.escape(".".join(path)) + r": 999\d\d\d bytes, at most"
+            self.put(BLAST_CMD, partition, encode(BLAST_CMD, filled(BLAST_CMD, made, *path)), {"scheduler": words})
+        answered = "select verdict from scheduler.command_verdict where command_id = '%s'"
+        self.put(BLAST_CMD, partition, encode(BLAST_CMD, filled(BLAST_CMD, made, "create", "config")), {})
+        found = wait_until(lambda: self.stack.sql(answered % made["command_id"]), 30, "a create with a large config to be answered")
+        self.assertEqual(json.loads(found[0][0])["code"], "INVALID_REQUEST")
+        for topic, kind, name in ((SESSIONS, "renamed", "name"), (MESSAGES, "sent", "wa_message_id")):
+            sql = f"select last_position + 1 from scheduler.input_offset where topic = '{topic}' and partition = {self.empty}"
+            position = int((self.stack.sql(sql)[0][0]) or 1)
+            event = sample(topic, uuid_in(self.empty)) | {"position": position}
+            self.put(topic, self.empty, encode(topic, filled(topic, event, kind, name)), {})
+        self.blast_with_a_large_recipient()
+        self.check()
+
+    def blast_with_a_large_recipient(self):
+        """The one whose name is too long is left out, the other gets the message."""
+        number = self.driver.sandbox.make_phones(1, delay_ms=20, read_delay_ms=20)[0]
+        chunks = [filled(RECIPIENTS, chunk(self.session), "recipients", 0, "contact_name")]
+        chunks.append(chunk(self.session, blast_id=chunks[0]["blast_id"], first_index=1))
+        chunks[1]["recipients"][0]["phone"] = number
+        partition = partition_of(self.session)
+        for one in chunks:
+            self.put(RECIPIENTS, partition, encode(RECIPIENTS, one), {})
+        made = create(self.session, chunks, auto_start=True, last_chunk_offset=self.log.ends()[RECIPIENTS, partition] - 1,
+                      config=json.dumps({"messageDelay": {"min": 0, "max": 0}, "contactDelay": {"min": 0, "max": 0}}))  # fmt: skip
+        self.put(BLAST_CMD, partition, encode(BLAST_CMD, made), {})
+        state = f"select status, sent_count, skipped_count from proj.blasts where uuid = '{chunks[0]['blast_id']}'"
+        wait_until(lambda: self.stack.sql(state) == [["COMPLETED", "1", "1"]], 60, "the other recipient to get its message")
 
     @classmethod
     def tearDownClass(cls):

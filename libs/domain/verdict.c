@@ -25,7 +25,7 @@ const char *verdict_code(enum verdict verdict)
 
 bool verdict_is_final(enum verdict verdict)
 {
-    return verdict != VERDICT_EXPIRED;
+    return verdict != VERDICT_EXPIRED && verdict != VERDICT_LIMIT;
 }
 
 const char *verdict_text(enum verdict verdict)

@@ -22,7 +22,7 @@
       "WhatsApp session is not connected")                                           \
     X(INVALID_REQUEST, "INVALID_REQUEST", "invalid request")                         \
     X(EXPIRED, "EXPIRED", "came after its deadline")                                 \
-    X(LIMIT, "LIMIT", "over a limit")
+    X(LIMIT, "LIMIT", "too much is waiting already")
 
 enum verdict {
 #define VERDICT_ENUM(name, code, text) VERDICT_##name,
@@ -31,8 +31,8 @@ enum verdict {
 };
 
 const char *verdict_code(enum verdict verdict); /* "INVALID_STATE" */
-/* A repeat of the command gets it again. What came too late was not decided: the same command with
- * another deadline may be. */
+/* A repeat of the command gets it again. What came too late, or when too much was waiting, was not
+ * decided: the same command may be, with another deadline or at another time. */
 bool verdict_is_final(enum verdict verdict);
 const char *verdict_text(enum verdict verdict); /* "not possible in this state" */
 

@@ -71,9 +71,10 @@ static enum verdict check_create(struct run *run, const struct create_blast *cre
     struct blast_config config;
 
     if (create->total_messages > most) {
-        (void)err_set(why, ERR_LIMIT, "%d recipients, at most %lld", create->total_messages,
+        (void)err_set(why, ERR_LIMIT,
+                      "A blast has at most %lld recipients (BLAST_RECIPIENTS_MAX of the scheduler)",
                       (long long)most);
-        return VERDICT_LIMIT;
+        return VERDICT_INVALID_REQUEST;
     }
     if (blast_config_from_json(create->config, &run->scheduler->defaults, &config, why) < 0) {
         return VERDICT_INVALID_REQUEST;

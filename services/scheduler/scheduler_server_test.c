@@ -7,7 +7,7 @@
 #include "scheduler/scheduler_tester.h"
 #include "testkit/testkit.h"
 
-enum { WINDOW = 64 };
+enum { WINDOW = 64, PARKED_AT_ONCE = 64 };
 
 struct fixture {
     struct loop *loop;
@@ -316,6 +316,60 @@ static struct blast_command create_of(struct station *s, struct station_blast *b
                                              .last_chunk_offset = blast->last_offset + 1,
                                              .config = ""};
     return create;
+}
+
+static int64_t verdicts_on(struct station *s, struct uuid id)
+{
+    char sql[160];
+
+    (void)snprintf(sql, sizeof(sql),
+                   "SELECT count(*) FROM scheduler.command_verdict WHERE command_id = '%s'",
+                   id.text);
+    return testkit_pg_int(&s->db, sql);
+}
+
+/* The limit ends it for good: who asks again hears it again. */
+static void more_recipients_than_the_scheduler_takes_are_refused(void **state)
+{
+    struct station *s = &((struct fixture *)*state)->station;
+    struct station_blast *blast;
+    struct uuid id;
+
+    station_set(s, "BLAST_RECIPIENTS_MAX", "20");
+    station_connect(s);
+    station_start(s);
+    blast = station_upload(s, 30, 10);
+    id = station_create(s, blast, NULL, false);
+    assert_string_equal(station_verdict(s, id), "INVALID_REQUEST");
+    assert_non_null(strstr(station_message_of(s, id), "at most 20 recipients"));
+    is_well(s);
+}
+
+/* And is no verdict on the command, which may come again when fewer wait. */
+static void too_many_commands_that_wait_are_refused_for_the_moment(void **state)
+{
+    struct station *s = begin(state);
+    struct station_blast *blast = station_upload(s, 30, 10);
+    struct uuid first;
+    struct uuid last;
+    struct blast_command create = create_of(s, blast, &first);
+    struct blast_command pause = station_command_of(s, blast, BLAST_COMMAND_PAUSE, &last);
+
+    station_send(s, &create);
+    for (int i = 1; i < PARKED_AT_ONCE; i++) {
+        (void)station_command(s, blast, BLAST_COMMAND_PAUSE);
+    }
+    until_parked(s, PARKED_AT_ONCE);
+    station_send(s, &pause);
+    station_fence(s);
+    assert_int_equal(parked(s), PARKED_AT_ONCE);
+    assert_int_equal(verdicts_on(s, last), 0);
+    (void)station_upload(s, 10, 10); /* the offset that the create waits for */
+    assert_string_equal(station_verdict(s, first), "OK");
+    until_parked(s, 0);
+    station_send(s, &pause);
+    assert_string_equal(station_verdict(s, last), "INVALID_STATE");
+    is_well(s);
 }
 
 /* ---- recipients ---- */
@@ -690,6 +744,8 @@ int main(int argc, char **argv)
         SERVER_TEST(a_command_past_its_deadline_is_not_decided),
         SERVER_TEST(start_waits_for_the_events_that_ingress_saw),
         SERVER_TEST(start_without_a_connected_session_is_refused),
+        SERVER_TEST(more_recipients_than_the_scheduler_takes_are_refused),
+        SERVER_TEST(too_many_commands_that_wait_are_refused_for_the_moment),
         SERVER_TEST(a_create_waits_for_recipients_that_come_late),
         SERVER_TEST(a_create_whose_recipients_never_come_is_refused),
         SERVER_TEST(a_create_without_any_recipients_is_refused),

@@ -62,14 +62,15 @@ CREATE TABLE in_flight (
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 CREATE INDEX in_flight_partition ON in_flight (partition);
 
--- Commands that wait for recipients or for events of their session, in the order of their offsets.
+-- Commands that wait for recipients or for events of their session, in the order of their offsets. One id
+-- may come for two blasts, of which each has another owner.
 CREATE TABLE parked (
-    command_id   text   PRIMARY KEY,
+    command_id   text   NOT NULL,
     blast_id     uuid   NOT NULL,
     partition    int    NOT NULL,
     place        bigint NOT NULL,
-    wire         bytea  NOT NULL
+    wire         bytea  NOT NULL,
+    PRIMARY KEY (blast_id, command_id)
 );
-CREATE INDEX parked_blast ON parked (blast_id);
 
 COMMIT;

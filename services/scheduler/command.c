@@ -101,10 +101,11 @@ static struct blast_context context_of(const struct turn *turn, const struct run
     return context;
 }
 
-/* @reason: why the recipients are not as announced, or "". */
+/* @upload: what is known of its recipients; NULL where it needs none. */
 static void decide(struct turn *turn, struct run *run, const struct blast_command *command,
-                   const char *reason)
+                   const struct upload *upload)
 {
+    const char *reason = upload == NULL ? "" : upload_reason(upload);
     struct blast_context context = context_of(turn, run, command);
     struct turn_cause cause = {command->correlation_id, command->command_id, command->actor_kind,
                                command->actor_id};
@@ -115,6 +116,10 @@ static void decide(struct turn *turn, struct run *run, const struct blast_comman
     struct err why = {0};
     enum verdict verdict = is_new ? check_create(run, &command->as.create, &why) : VERDICT_OK;
 
+    if (upload != NULL && upload_is_taken(upload)) {
+        answer(turn, run, command, VERDICT_EXISTS, NULL);
+        return;
+    }
     if (verdict != VERDICT_OK) {
         answer(turn, run, command, verdict, why.text);
         return;
@@ -209,14 +214,19 @@ void parked_free_all(struct run *run)
     }
 }
 
-static bool is_parked(const struct run *run, const char *command_id)
+/* For whichever blast: one id has one answer. */
+static bool is_parked(const struct scheduler *scheduler, const char *command_id)
 {
+    const struct run *run;
     const struct parked *parked;
 
-    DL_FOREACH(run->parked, parked)
+    DL_FOREACH2(scheduler->waiting.first, run, waiting_next)
     {
-        if (strcmp(parked->command.command_id, command_id) == 0) {
-            return true;
+        DL_FOREACH(run->parked, parked)
+        {
+            if (strcmp(parked->command.command_id, command_id) == 0) {
+                return true;
+            }
         }
     }
     return false;
@@ -255,14 +265,14 @@ void command_take(struct turn *turn, struct run *run, const struct ledger_record
 
         answer(turn, &none, command,
                command->kind == BLAST_COMMAND_CREATE ? VERDICT_EXISTS : VERDICT_NOT_FOUND, NULL);
-    } else if (is_parked(run, command->command_id)) {
+    } else if (is_parked(run->scheduler, command->command_id)) {
         return; /* sent again: the first gives the answer */
     } else if (now_ms > command->deadline) {
         answer(turn, run, command, VERDICT_EXPIRED, NULL);
     } else if (run->parked != NULL || waits_for(run, command, NULL) != NULL) {
         park(turn, run, record);
     } else {
-        decide(turn, run, command, "");
+        decide(turn, run, command, NULL);
     }
 }
 
@@ -359,11 +369,11 @@ void command_run(struct turn *turn, struct run *run)
         if (what != NULL) {
             expire(turn, run, head, what);
         } else {
-            decide(turn, run, &head->command,
-                   head->upload != NULL ? upload_reason(head->upload) : "");
+            decide(turn, run, &head->command, head->upload);
         }
         c = turn_row(turn, TURN_PARKED_GONE, run->partition)->column;
         pg_array_text(c[0], head->command.command_id);
+        pg_array_uuid(c[1], run->uuid);
         unpark(run, head);
     }
 }

@@ -372,6 +372,55 @@ static void too_many_commands_that_wait_are_refused_for_the_moment(void **state)
     is_well(s);
 }
 
+static void one_command_id_for_two_blasts_has_one_answer(void **state)
+{
+    struct station *s = begin(state);
+    struct station_blast *one = station_upload(s, 30, 10);
+    struct station_blast *other = station_upload(s, 30, 10);
+    struct uuid id;
+    struct uuid unused;
+    struct blast_command first = create_of(s, one, &id);
+    struct blast_command second = create_of(s, other, &unused);
+
+    first.as.create.last_chunk_offset = second.as.create.last_chunk_offset;
+    second.command_id = id.text;
+    station_send(s, &first);
+    station_send(s, &second);
+    until_parked(s, 1);
+    station_fence(s);
+    assert_int_equal(parked(s), 1);
+    (void)station_upload(s, 10, 10);
+    assert_string_equal(station_verdict(s, id), "OK");
+    station_until_status(s, one, BLAST_IDLE);
+    until_parked(s, 0);
+    assert_string_equal(station_verdict(s, station_create(s, other, NULL, false)), "OK");
+    assert_int_equal(verdicts_on(s, id), 1);
+    is_well(s);
+}
+
+/* By the scheduler of another partition, to which somebody gave the same id. */
+static void an_id_that_another_partition_takes_meanwhile_is_taken(void **state)
+{
+    struct station *s = begin(state);
+    struct station_blast *blast = station_upload(s, 30, 10);
+    struct uuid id;
+    struct blast_command create = create_of(s, blast, &id);
+    char sql[512];
+
+    station_send(s, &create);
+    until_parked(s, 1);
+    (void)snprintf(sql, sizeof(sql),
+                   "INSERT INTO scheduler.blast SELECT '%s', %d, '%s', '{}', 'u', 't', '', NULL, "
+                   "0, 0, 0, 0, 0, 0, 0, false, false",
+                   blast->uuid, (s->partition + 1) % 6, s->session);
+    testkit_pg_run(&s->db, sql);
+    (void)station_upload(s, 10, 10);
+    assert_string_equal(station_verdict(s, id), "EXISTS");
+    until_parked(s, 0);
+    assert_int_equal(blast->state.status, BLAST_NONE);
+    is_well(s);
+}
+
 /* ---- recipients ---- */
 
 static void a_create_waits_for_recipients_that_come_late(void **state)
@@ -746,6 +795,8 @@ int main(int argc, char **argv)
         SERVER_TEST(start_without_a_connected_session_is_refused),
         SERVER_TEST(more_recipients_than_the_scheduler_takes_are_refused),
         SERVER_TEST(too_many_commands_that_wait_are_refused_for_the_moment),
+        SERVER_TEST(one_command_id_for_two_blasts_has_one_answer),
+        SERVER_TEST(an_id_that_another_partition_takes_meanwhile_is_taken),
         SERVER_TEST(a_create_waits_for_recipients_that_come_late),
         SERVER_TEST(a_create_whose_recipients_never_come_is_refused),
         SERVER_TEST(a_create_without_any_recipients_is_refused),

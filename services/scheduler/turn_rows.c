@@ -74,7 +74,11 @@ static const struct batch_text texts[TURN_BATCH_COUNT] = {
                      true,
                      5,
                      {T, U, I, I, B}},
-    [TURN_PARKED_GONE] = {"DELETE FROM parked WHERE command_id = ANY($1::text[])", true, 1, {T}},
+    [TURN_PARKED_GONE] = {"DELETE FROM parked p USING unnest($1::text[], $2::uuid[]) AS t (c, b) "
+                          "WHERE p.blast_id = t.b AND p.command_id = t.c",
+                          true,
+                          2,
+                          {T, U}},
 };
 
 struct turn_rows *turn_row(struct turn *turn, enum turn_batch batch, int partition)

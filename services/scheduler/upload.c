@@ -12,15 +12,18 @@
 
 enum { CHUNKS_AT_ONCE = 4 }; /* of up to a megabyte each, in memory for a moment */
 
-#define CHUNKS_SQL                                                                       \
-    "SELECT first_index, recipients, wire FROM recipient_chunk WHERE blast_id = $1 AND " \
-    "upload_id = $2 AND first_index >= $3 ORDER BY first_index LIMIT $4"
+/* Whoever asks has no such blast, so one that is there is another partition's. */
+#define CHUNKS_SQL                                                                                \
+    "SELECT first_index, recipients, wire, EXISTS (SELECT FROM blast b WHERE b.blast_id = $1) "   \
+    "FROM recipient_chunk WHERE blast_id = $1 AND upload_id = $2 AND first_index >= $3 ORDER BY " \
+    "first_index LIMIT $4"
 
 struct upload {
     int32_t number; /* of this check among all */
     const char *upload_id;
     struct upload_sum *sum;
     bool is_known;
+    bool is_taken;
     bool has_failed;
 };
 
@@ -38,6 +41,7 @@ void upload_free(struct upload **upload)
 /* True when there may be more chunks to read. */
 static bool add_rows(struct upload *upload, const struct pg_rows *rows)
 {
+    upload->is_taken |= pg_rows_n(rows) > 0 && pg_get_bool(rows, 0, 3);
     for (size_t i = 0; i < pg_rows_n(rows); i++) {
         if (!upload_sum_add(upload->sum, (int32_t)pg_get_int(rows, i, 0),
                             (int32_t)pg_get_int(rows, i, 1), bus_body(pg_get_bytes(rows, i, 2)))) {
@@ -99,6 +103,11 @@ struct upload *upload_new(struct run *run, const struct create_blast *create)
 bool upload_is_known(const struct upload *upload)
 {
     return upload->is_known;
+}
+
+bool upload_is_taken(const struct upload *upload)
+{
+    return upload->is_taken;
 }
 
 bool upload_has_failed(const struct upload *upload)

@@ -27,6 +27,9 @@ bool upload_has_failed(const struct upload *upload); /* it could not be read: tr
 /* Once known: "" when it is as the command says, else why not. */
 const char *upload_reason(const struct upload *upload);
 
+/* Once known: a blast of another partition got the id while the command waited. */
+bool upload_is_taken(const struct upload *upload);
+
 /* ---- the pure part ---- */
 
 struct upload_sum; /* what was seen so far */

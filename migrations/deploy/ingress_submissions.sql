@@ -16,12 +16,14 @@ CREATE TABLE submission (
 );
 
 CREATE TABLE submission_verdict (
-    user_id    bigint      NOT NULL,
-    request_id text        NOT NULL,
-    code       text, -- null: accepted
-    message    text,
-    is_done    boolean     NOT NULL DEFAULT false, -- false: promised, and perhaps not yet created
-    decided_at timestamptz NOT NULL DEFAULT now(),
+    user_id      bigint      NOT NULL,
+    request_id   text        NOT NULL,
+    code         text, -- null: accepted
+    message      text,
+    is_done      boolean     NOT NULL DEFAULT false, -- false: promised, and perhaps not yet created
+    session_uuid uuid, -- of a promised one: what its blast is made for, also when the session is gone
+    session_key  text,
+    decided_at   timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (user_id, request_id)
 );
 

@@ -197,6 +197,14 @@ static void keep_key(struct ingress *ingress, const char *hash, const struct kep
     json_decref(json);
 }
 
+static void read_key(const struct pg_rows *rows, struct kept_key *out)
+{
+    *out = (struct kept_key){.key_id = pg_get_int(rows, 0, 0),
+                             .user_id = pg_get_int(rows, 0, 1),
+                             .is_admin = strcmp(pg_get_text(rows, 0, 3), "admin") == 0};
+    FIXED_COPY(out->username, pg_get_text(rows, 0, 2));
+}
+
 /* Finds the key and says when it was last used, to the minute. */
 static int find_key(struct ingress *ingress, const char *hash, struct actor *out, struct err *err)
 {
@@ -215,11 +223,9 @@ static int find_key(struct ingress *ingress, const char *hash, struct actor *out
         return rc;
     }
     if (pg_rows_n(rows) == 1) {
-        struct kept_key key = {.key_id = pg_get_int(rows, 0, 0),
-                               .user_id = pg_get_int(rows, 0, 1),
-                               .is_admin = strcmp(pg_get_text(rows, 0, 3), "admin") == 0};
+        struct kept_key key;
 
-        FIXED_COPY(key.username, pg_get_text(rows, 0, 2));
+        read_key(rows, &key);
         fill_key(out, &key);
         keep_key(ingress, hash, &key);
     } else {
@@ -233,6 +239,29 @@ int account_resolve_key(struct ingress *ingress, const char *key_sha256, struct 
                         struct err *err)
 {
     return cached_key(ingress, key_sha256, out) ? 0 : find_key(ingress, key_sha256, out, err);
+}
+
+int account_find_owner(struct ingress *ingress, const char *key_sha256, struct actor *out,
+                       struct err *err)
+{
+    struct pg_stmt *stmt = pg_stmt_new("SELECT k.id, u.id, u.username, u.role FROM api_keys k JOIN "
+                                       "users u ON u.id = k.user_id WHERE k.sha256 = $1");
+    struct pg_rows *rows = NULL;
+    struct kept_key key;
+    int rc;
+
+    pg_add_text(stmt, key_sha256);
+    rc = pg_pool_run(ingress->pg, stmt, &rows, err);
+    pg_stmt_free(&stmt);
+    if (rc == 0 && pg_rows_n(rows) == 0) {
+        rc = err_set(err, ERR_REFUSED, "no such API key");
+    }
+    if (rc == 0) {
+        read_key(rows, &key);
+        fill_key(out, &key);
+    }
+    pg_rows_free(&rows);
+    return rc;
 }
 
 /* The tables are asked only as far as the guard lets @client. */

@@ -26,4 +26,8 @@ NODISCARD int account_resolve(struct ingress *ingress, const char *credential, c
 NODISCARD int account_resolve_key(struct ingress *ingress, const char *key_sha256,
                                   struct actor *out, struct err *err);
 
+/* The same of a key that may have been revoked, which gives no right to anything new. */
+NODISCARD int account_find_owner(struct ingress *ingress, const char *key_sha256, struct actor *out,
+                                 struct err *err);
+
 #endif

@@ -30,6 +30,7 @@ struct item {
     char key_sha256[API_KEY_HASH_MAX];
     struct buf record;
     int64_t not_before_ms; /* loop time */
+    struct submission_progress progress;
     struct submission_verdict verdict;
 };
 
@@ -61,7 +62,8 @@ static void on_work(void *ctx)
 {
     struct item *item = ctx;
 
-    submission_decide(item->owner->ingress, &item->record, item->key_sha256, &item->verdict);
+    submission_decide(item->owner->ingress, &item->record, item->key_sha256, &item->progress,
+                      &item->verdict);
 }
 
 static void on_retry(struct loop_timer *timer, void *ctx)

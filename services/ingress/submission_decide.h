@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "ingress/ingress.h"
 #include "ingress/submission.h"
+#include "ingress/upload.h"
 
 struct submission_verdict {
     bool is_decided; /* false: try again later */
@@ -18,9 +19,14 @@ struct submission_verdict {
     char message[256];
 };
 
+/* What one try leaves to the next in this process; all zero at first. */
+struct submission_progress {
+    struct upload_written written;
+};
+
 /* Decide @record (as it came from Kafka) of the owner of the key with @key_sha256 (hex; "" for
  * none). */
 void submission_decide(struct ingress *ingress, const struct buf *record, const char *key_sha256,
-                       struct submission_verdict *out);
+                       struct submission_progress *progress, struct submission_verdict *out);
 
 #endif

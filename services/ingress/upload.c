@@ -33,6 +33,12 @@ void upload_init(struct upload *upload, struct ingress *ingress, const char *bla
     (void)EVP_DigestInit_ex(upload->hash, EVP_sha256(), NULL);
 }
 
+void upload_go_on(struct upload *upload, const struct uuid *id, struct upload_written *written)
+{
+    upload->upload_id = *id;
+    upload->written = written;
+}
+
 void upload_done(struct upload *upload)
 {
     EVP_MD_CTX_free(upload->hash);
@@ -56,6 +62,26 @@ static int write_chunk(struct upload *upload, struct bytes value, struct err *er
     }
     if (rc == 0) {
         crash_point("ingress", "after.chunk");
+        metric_add(
+            metric_counter("kentongan_recipients_uploaded_total", "Recipients written to Kafka"),
+            (int64_t)upload->n);
+    }
+    return rc;
+}
+
+/* Unless an earlier try did. */
+static int put_chunk(struct upload *upload, struct bytes value, struct err *err)
+{
+    struct upload_written *written = upload->written;
+    int rc;
+
+    if (written != NULL && upload->chunks < written->chunks) {
+        upload->last_offset = written->last_offset;
+        return 0;
+    }
+    rc = write_chunk(upload, value, err);
+    if (rc == 0 && written != NULL) {
+        *written = (struct upload_written){upload->chunks + 1, upload->last_offset};
     }
     return rc;
 }
@@ -86,7 +112,7 @@ static int flush(struct upload *upload, struct refusal *why)
     }
     body = bus_body(buf_bytes(&value));
     (void)EVP_DigestUpdate(upload->hash, body.p, body.n);
-    rc = write_chunk(upload, buf_bytes(&value), &err);
+    rc = put_chunk(upload, buf_bytes(&value), &err);
     buf_done(&value);
     if (rc < 0) {
         return refuse_store(why, "Kafka", &err);
@@ -140,7 +166,5 @@ int upload_finish(struct upload *upload, char hash[UPLOAD_HASH_MAX], struct refu
     text_hex(&hex, (struct bytes){digest, n});
     memcpy(hash, buf_text(&hex), UPLOAD_HASH_MAX);
     buf_done(&hex);
-    metric_add(metric_counter("kentongan_recipients_uploaded_total", "Recipients written to Kafka"),
-               upload->total);
     return 0;
 }

@@ -19,6 +19,13 @@ enum {
     UPLOAD_TIMEOUT_MS = 15000        /* for one chunk */
 };
 
+/* What earlier tries wrote of an upload whose chunks are the same each time: the first @chunks of
+ * them, up to @last_offset. */
+struct upload_written {
+    int32_t chunks;
+    int64_t last_offset;
+};
+
 struct upload {
     struct ingress *ingress;
     const char *blast_uuid;
@@ -33,12 +40,17 @@ struct upload {
     int64_t total;    /* recipients added */
     int32_t chunks;   /* written */
     int64_t last_offset;
+    struct upload_written *written; /* NULL: there will be no other try */
 };
 
 /* Borrows the texts until upload_done. */
 void upload_init(struct upload *upload, struct ingress *ingress, const char *blast_uuid,
                  const char *session_uuid, int64_t user_id);
 void upload_done(struct upload *upload);
+
+/* Before the first upload_add: this is the upload @id, of which *@written is not written again; and
+ * keeps there what it writes. Borrows @written until upload_done. */
+void upload_go_on(struct upload *upload, const struct uuid *id, struct upload_written *written);
 
 /* Add @recipient, whose texts are memory of upload->arena. -1 and *@why: over BLAST_RECIPIENTS_MAX,
  * or a chunk could not be written; chunks that were written are forgotten by the scheduler. */

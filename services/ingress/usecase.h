@@ -74,6 +74,12 @@ NODISCARD int usecase_send(const struct asker *by, const struct session_row *ses
 
 /* ---- blasts (usecase_blast.c) ---- */
 
+/* The session of a blast that was begun before. */
+struct blast_home {
+    struct uuid session_uuid;
+    char session_key[SESSION_KEY_MAX];
+};
+
 struct blast_draft {
     const char *session; /* any id of the session */
     const char *campaign_name;
@@ -81,7 +87,8 @@ struct blast_draft {
     const char *config; /* JSON; NULL: defaults */
     const char *campaign_id;
     bool auto_start;
-    const char *idempotency_key; /* or the request id of a submission */
+    const char *idempotency_key;   /* or the request id of a submission */
+    const struct blast_home *home; /* NULL: the session must be there; else it may be gone by now */
 };
 
 /* A blast that is being made: open, then upload_add for each recipient (their texts in
@@ -99,6 +106,7 @@ struct blast_making {
 
 NODISCARD int usecase_blast_open(struct blast_making *making, const struct asker *by,
                                  const struct blast_draft *draft, struct refusal *why);
+/* @out NULL: whatever became of it since. */
 NODISCARD int usecase_blast_create(struct blast_making *making, struct blast_row *out,
                                    struct refusal *why);
 void usecase_blast_close(struct blast_making *making);

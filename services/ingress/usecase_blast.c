@@ -82,10 +82,26 @@ static int complete_config(struct ingress *ingress, const char *given, struct ar
     return 0;
 }
 
+static void set_account(struct blast_making *making, const struct session_row *session)
+{
+    memcpy(making->session_uuid.text, session->uuid, sizeof(making->session_uuid.text));
+    (void)snprintf(making->session_key, sizeof(making->session_key), "%s", session->session_key);
+    making->session_sequence = session->applied_seq > session->runtime.sequence
+                                   ? session->applied_seq
+                                   : session->runtime.sequence;
+}
+
+/* The name may stand for another session by now, or for none. */
+static bool is_at_home(const struct blast_home *home, const struct session_row *session)
+{
+    return home == NULL || strcmp(home->session_uuid.text, session->uuid) == 0;
+}
+
 /* A session that does not exist yet may be named by its key: the blast is kept where it will be
  * (ledger.md B4). A key of somebody else, or an id that is no key, is not found. */
 static int find_account(struct blast_making *making, struct refusal *why)
 {
+    const struct blast_home *home = making->draft->home;
     const char *name = making->draft->session;
     int64_t user_id = making->by.actor->user_id;
     struct session_row session;
@@ -93,16 +109,17 @@ static int find_account(struct blast_making *making, struct refusal *why)
     int64_t owner = 0;
     int rc = session_find(making->by.ingress, user_id, name, making->by.arena, &session, &err);
 
-    if (rc == 0) {
-        memcpy(making->session_uuid.text, session.uuid, sizeof(making->session_uuid.text));
-        (void)snprintf(making->session_key, sizeof(making->session_key), "%s", session.session_key);
-        making->session_sequence = session.applied_seq > session.runtime.sequence
-                                       ? session.applied_seq
-                                       : session.runtime.sequence;
+    if (rc == 0 && is_at_home(home, &session)) {
+        set_account(making, &session);
         return 0;
     }
-    if (rc != -ERR_NOT_FOUND) {
+    if (rc < 0 && rc != -ERR_NOT_FOUND) {
         return refuse_store(why, "PostgreSQL", &err);
+    }
+    if (home != NULL) {
+        making->session_uuid = home->session_uuid;
+        memcpy(making->session_key, home->session_key, sizeof(making->session_key));
+        return 0;
     }
     if (session_key_is_valid(name) && !making->draft->auto_start) {
         if (reserve_owner(making->by.ingress, name, &owner, &err) < 0) {
@@ -199,7 +216,7 @@ int usecase_blast_create(struct blast_making *making, struct blast_row *out, str
     if (command_run(making->by.ingress, TOPIC_BLAST_CMD, &command, &target, &made, why) < 0) {
         return -1;
     }
-    return usecase_blast_get(&making->by, names.blast_key, out, why);
+    return out == NULL ? 0 : usecase_blast_get(&making->by, names.blast_key, out, why);
 }
 
 /* ---- one that exists ---- */

@@ -1,5 +1,6 @@
 """Blasts from Kafka: what an outside producer puts on wa.blast.submit.v1, and what becomes of it."""
 
+import hashlib
 import pathlib
 import sys
 import unittest
@@ -14,6 +15,7 @@ from stack import TOP, Stack, wait_until  # noqa: E402
 
 BUILD = sys.argv.pop() if len(sys.argv) > 1 else TOP / "build" / "asan"
 SUBMIT, REJECTIONS, DEAD = "wa.blast.submit.v1", "wa.blast.rejections.v1", "wa.dlq.v1"
+RECIPIENTS, EVENTS = "wa.blast.recipients.v1", "wa.blast.events.v1"
 AT_ONCE = {
     "message_delay": {"min": 0, "max": 0},
     "contact_delay": {"min": 0, "max": 0},
@@ -228,6 +230,99 @@ class Submissions(unittest.TestCase):
                 self.put(request, value, self.key)  # and the first verdict stays
                 self.settled(request)
                 self.assertEqual(len(self.blasts(request)), int(is_good))
+
+    def made(self, request: str) -> list[dict]:
+        """What the log says of blasts of that request, also of those that can be found no more."""
+        name = f"Campaign {request}"
+        return [e.value for e in self.log.records(EVENTS) if e.kind == "created" and e.body["campaign_name"] == name]
+
+    def decided(self, request: str) -> str:
+        """The code of its verdict, once there is one; "" for none."""
+        sql = f"select coalesce(code, '') from ingress.submission_verdict where request_id = '{request}' and is_done"
+        return wait_until(lambda: self.stack.sql(sql), 60, f"a verdict on {request}")[0][0]
+
+    def test_what_was_promised_is_not_rejected(self):
+        """Ingress ends in the midst of a submission, and when it is back what it needed to begin is gone."""
+        for point, gone in (
+            ("after.promise", "update ingress.api_keys set revoked_at = now() where sha256 = '{key}'"),
+            ("after.command", "update ingress.api_keys set revoked_at = now() where sha256 = '{key}'"),
+            ("after.promise", "update proj.sessions set deleted_at = now() where session_key = '{session}'"),
+            ("after.command", "update proj.sessions set deleted_at = now() where session_key = '{session}'"),
+            ("after.command", "update proj.blasts set deleted_at = now() where uuid = '{blast}'"),
+            # the scheduler remembers its verdict for a day, and nothing is known here
+            ("after.command", "delete from scheduler.command_verdict; delete from proj.events where aggregate_id = '{blast}'; "
+                              "delete from proj.blasts where uuid = '{blast}'"),
+        ):  # fmt: skip
+            with self.subTest(point=point, gone=gone):
+                request, key = f"promised-{uuid.uuid4()}", f"key-{uuid.uuid4()}"
+                sha256 = hashlib.sha256(key.encode()).hexdigest()
+                self.stack.sql(
+                    "insert into ingress.api_keys (user_id, name, prefix, sha256) "
+                    f"select id, 'test', 'key', '{sha256}' from ingress.users order by id limit 1"
+                )
+                session = self.driver.create_session()["id"]
+                self.stack.ctl("kill", "ingress-1")
+                victim = self.stack.spawn("ingress-1", KENTONGAN_CRASH_AT=f"ingress.{point}")
+                self.submit(request, ["6281234567890"] * 3, key=key, whatsapp_session=session)
+                self.assertEqual(victim.wait(60), 137)
+                blast = None
+                if point == "after.command":
+                    blast = wait_until(lambda r=request: self.made(r), 30, "the blast to be made")[0]["aggregate_id"]
+                    checks.wait_until_quiet(self.stack)
+                self.stack.sql(gone.format(key=sha256, session=session, blast=blast))
+                self.stack.redis("FLUSHALL")  # a key is known there for a minute
+                self.stack.ctl("start", "ingress-1")
+                self.assertEqual(self.decided(request), "")
+                self.settled(request)
+                self.assertEqual((len(self.made(request)), self.rejections(request)), (1, []))
+
+    def test_a_key_that_was_revoked_begins_nothing(self):
+        request, key = f"revoked-{uuid.uuid4()}", f"key-{uuid.uuid4()}"
+        self.stack.sql(
+            "insert into ingress.api_keys (user_id, name, prefix, sha256, revoked_at) select id, 'test', 'key', "
+            f"'{hashlib.sha256(key.encode()).hexdigest()}', now() from ingress.users order by id limit 1"
+        )
+        self.submit(request, ["6281234567890"], key=key)
+        self.assertEqual(self.rejection(request)["code"], "UNAUTHORIZED")
+        self.submit(request, ["6281234567890"])  # nothing is kept of that, so that the request stays its owner's
+        self.one_blast(request)
+
+    def tries(self, request: str) -> int:
+        """How often it could not be decided yet."""
+        log = (self.stack.state / "log/ingress-1.log").read_text()
+        return sum("submission waits" in line and request in line for line in log.splitlines())
+
+    def chunks(self, request: str) -> list[tuple[str, int]]:
+        """What the log has of the recipients that bear the name of the request."""
+        found = [r.value for r in self.log.records(RECIPIENTS)]
+        return [(c["upload_id"], c["first_index"]) for c in found if c["recipients"][0]["contact_name"] == request]
+
+    def test_one_that_waits_writes_its_recipients_once(self):
+        """The scheduler is away for some tries; a new process may write them once more, and they are the same."""
+        request = f"waits-{uuid.uuid4()}"
+        people = [{"phone": f"628{n:09}", "contact_name": request, "variables": {}} for n in range(1200)]  # three chunks
+        self.stack.ctl("stop", "scheduler-1")
+        self.addCleanup(self.stack.ctl, "start", "scheduler-1")
+        self.stack.ctl("restart", "--env", "COMMAND_TIMEOUT_MS=500", "ingress-1")
+        self.submit(request, [], recipients=people)
+        wait_until(lambda: self.tries(request) >= 3, 60, "three tries")
+        chunks = self.chunks(request)
+        self.assertEqual([first for _, first in chunks], [0, 500, 1000])
+        self.stack.ctl("restart", "ingress-1")
+        before = self.tries(request)
+        wait_until(lambda: self.tries(request) > before + 1, 60, "two tries of another process")
+        self.stack.ctl("start", "scheduler-1")
+        self.assertEqual(self.one_blast(request)["totalMessages"], 1200)
+        self.assertEqual(self.chunks(request), chunks * 2)
+
+    def test_more_recipients_than_the_scheduler_takes_are_rejected(self):
+        self.stack.ctl("restart", "--env", "BLAST_RECIPIENTS_MAX=2", "scheduler-1")
+        self.addCleanup(self.stack.ctl, "restart", "scheduler-1")
+        request = f"over-{uuid.uuid4()}"
+        self.submit(request, ["6281234567890"] * 3)
+        rejection = self.rejection(request)
+        self.assertEqual(rejection["code"], "INVALID_REQUEST")
+        self.assertIn("at most 2 recipients (BLAST_RECIPIENTS_MAX", rejection["message"])
 
     def test_each_makes_one_blast_though_ingress_is_killed(self):
         requests = [f"killed-{n}-{uuid.uuid4()}" for n in range(12)]

@@ -13,6 +13,7 @@
 #include <jansson.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "http/http.h"
 
@@ -592,6 +593,84 @@ static void websockets_are_counted(void **state)
     buf_done(&all);
 }
 
+/* Send pings until the server closes, or @seconds have passed; returns how many bytes went. */
+static size_t flood(int fd, int seconds)
+{
+    enum { FRAME = 6, FRAMES = 1000 };
+    static const uint8_t ping[FRAME] = {0x89, 0x80, 0, 0, 0, 0};
+    struct timeval limit = {.tv_sec = 8};
+    uint8_t pings[FRAME * FRAMES];
+    int64_t until_ms = clock_mono_ms() + INT64_C(1000) * seconds;
+    size_t n = 0;
+    ssize_t sent;
+
+    for (size_t i = 0; i < FRAMES; i++) {
+        memcpy(pings + i * FRAME, ping, FRAME);
+    }
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+    do {
+        size_t at = n % sizeof(pings);
+
+        sent = send(fd, pings + at, sizeof(pings) - at, MSG_NOSIGNAL);
+        n += sent > 0 ? (size_t)sent : 0;
+    } while (sent > 0 && clock_mono_ms() < until_ms);
+    return n;
+}
+
+static void a_flood_of_pings_ends_a_websocket(void **state)
+{
+    int small = 4096;
+    struct buf all = {0};
+    int fd = dial();
+
+    (void)state;
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+    say(fd, UPGRADE);
+    hear_until(fd, &all, "{\"type\":\"turn\"}");
+    assert_in_range(flood(fd, 30), 1, 64 << 20); /* what fits into the buffers of two sockets */
+    (void)close(fd);
+    while (atomic_load(&sockets_open) > 0) {
+    }
+    buf_done(&all);
+}
+
+static void *flood_on(void *ctx)
+{
+    const int *fd = ctx;
+
+    (void)flood(*fd, 60);
+    return NULL;
+}
+
+static void *read_on(void *ctx)
+{
+    const int *fd = ctx;
+    char waste[4096];
+
+    while (recv(*fd, waste, sizeof(waste), 0) > 0) {
+    }
+    return NULL;
+}
+
+static void stopping_ends_a_flood(void **state)
+{
+    struct buf all = {0};
+    pthread_t threads[2];
+    int fd = dial();
+
+    (void)state;
+    say(fd, UPGRADE);
+    hear_until(fd, &all, "{\"type\":\"turn\"}");
+    assert_int_equal(pthread_create(&threads[0], NULL, flood_on, &fd), 0);
+    assert_int_equal(pthread_create(&threads[1], NULL, read_on, &fd), 0);
+    assert_int_equal(http_server_stop(&server, 5000), 0);
+    (void)pthread_join(threads[0], NULL);
+    (void)pthread_join(threads[1], NULL);
+    (void)close(fd);
+    buf_done(&all);
+    assert_int_equal(start(NULL), 0);
+}
+
 static void plain_requests_get_no_websocket(void **state)
 {
     (void)state;
@@ -646,8 +725,10 @@ int main(void)
         cmocka_unit_test(pages_of_other_origins_get_no_websocket),
         cmocka_unit_test(websockets_are_pinged_and_the_silent_ones_end),
         cmocka_unit_test(websockets_are_counted),
+        cmocka_unit_test(a_flood_of_pings_ends_a_websocket),
         cmocka_unit_test(plain_requests_get_no_websocket),
         cmocka_unit_test(stopping_closes_websockets),
+        cmocka_unit_test(stopping_ends_a_flood),
         cmocka_unit_test(a_taken_port_is_an_error),
     };
 

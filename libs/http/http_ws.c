@@ -20,6 +20,8 @@
 
 enum {
     QUEUED_MAX = 256 * 1024, /* bytes that wait for a peer that does not read */
+    QUEUED_FRAMES_MAX = 256, /* pongs and other frames that do; empty ones count no bytes */
+    HEARD_MAX = 16 * 1024,   /* bytes taken from the socket before anything else has its turn */
     CLOSE_MS = 2000,         /* for the peer's own close frame */
     KEY_TEXT = 24,           /* base64 of 16 bytes */
     GOING_AWAY = 1001,
@@ -40,6 +42,7 @@ struct http_ws {
     int close_code;
     int64_t close_by_ms;
     int64_t heard_ms;
+    size_t heard_n;  /* bytes since the last turn of anything else */
     int64_t ping_ms; /* when the next is due */
     int64_t turn_ms; /* when the next is due */
 };
@@ -126,11 +129,17 @@ static void shake_hands(struct http_request *request)
 static ssize_t on_recv(wslay_event_context_ptr wslay, uint8_t *to, size_t n, int flags, void *ctx)
 {
     struct http_ws *ws = ctx;
-    ssize_t got = recv(ws->fd, to, n, MSG_DONTWAIT);
+    ssize_t got;
 
     (void)flags;
+    if (ws->heard_n >= HEARD_MAX) { /* wslay would go on for as long as the peer does */
+        wslay_event_set_error(wslay, WSLAY_ERR_WOULDBLOCK);
+        return -1;
+    }
+    got = recv(ws->fd, to, n, MSG_DONTWAIT);
     if (got > 0) {
         ws->heard_ms = clock_mono_ms();
+        ws->heard_n += (size_t)got;
         return got;
     }
     if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
@@ -213,6 +222,15 @@ static bool say_close(struct http_ws *ws)
     return true;
 }
 
+/* A peer that sends pings and reads no pongs would have us keep them all. It is heard no more. */
+static void close_if_crowded(struct http_ws *ws)
+{
+    if (wslay_event_get_queued_msg_count(ws->wslay) > QUEUED_FRAMES_MAX) {
+        http_ws_close(ws, TOO_SLOW);
+        wslay_event_shutdown_read(ws->wslay);
+    }
+}
+
 static void turn_if_due(struct http_ws *ws, int64_t now_ms, bool was_woken)
 {
     bool is_due = now_ms >= ws->turn_ms;
@@ -291,6 +309,7 @@ static void run(struct http_ws *ws)
         if (wslay_event_send(ws->wslay) != 0) {
             break;
         }
+        close_if_crowded(ws);
         if (say_close(ws) && wslay_event_send(ws->wslay) != 0) {
             break;
         }
@@ -306,6 +325,7 @@ static void run(struct http_ws *ws)
         if (ws->is_broken) {
             break;
         }
+        ws->heard_n = 0;
         if (wslay_event_recv(ws->wslay) != 0) {
             complain(ws);
             break;

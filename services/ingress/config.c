@@ -6,6 +6,7 @@
 #include "base/net.h"
 #include "cache/cache_url.h"
 #include "crypto/crypto_seal.h"
+#include "ingress/token.h"
 
 #define TEXT(m, env, def, doc, ...)    SVC_TEXT(struct config, m, env, def, doc, __VA_ARGS__)
 #define INT(m, env, def, low, hi, doc) SVC_INT(struct config, m, env, def, low, hi, doc)
@@ -71,6 +72,11 @@ static int check(const void *of, struct err *err)
     if (c->webhook_key[0] == 0 && !c->dev_mode) {
         return err_set(err, ERR_INVALID,
                        "WEBHOOK_KEY is not set: 64 hex digits (or leave it out with DEV_MODE=1)");
+    }
+    if (token_is_one(c->api_key)) {
+        return err_set(err, ERR_INVALID,
+                       "API_KEY looks like a token (three parts with dots) and would be taken for "
+                       "one: choose another");
     }
     if (!is_loopback && (c->admin_password[0] == 0 || strcmp(c->admin_password, "admin") == 0)) {
         return err_set(err, ERR_INVALID,

@@ -67,6 +67,14 @@ static void proxies_are_networks(void **state)
            "TRUSTED_PROXIES: \"proxy.local\" is not an address");
 }
 
+static void an_api_key_is_no_token(void **state)
+{
+    (void)state;
+    expect((const char *[]){SECRET, KEY, "API_KEY=a.b.c", NULL}, "API_KEY looks like a token");
+    expect((const char *[]){SECRET, KEY, "API_KEY=a.b", NULL}, NULL);
+    expect((const char *[]){SECRET, KEY, "API_KEY=a.b.c.d", NULL}, NULL);
+}
+
 static void only_postgres_is_supported(void **state)
 {
     (void)state;
@@ -80,6 +88,7 @@ int main(void)
         cmocka_unit_test(secrets_are_wanted),
         cmocka_unit_test(the_default_password_is_for_loopback_alone),
         cmocka_unit_test(proxies_are_networks),
+        cmocka_unit_test(an_api_key_is_no_token),
         cmocka_unit_test(only_postgres_is_supported),
     };
 

@@ -75,6 +75,7 @@ WRONG = {
         ("JWT_SECRET", "short"),
         ("PORT", "65536"),
         ("HTTP_THREADS", "many"),
+        ("API_KEY", "its.own.secret"),
         ("DB_TYPE", "mysql"),
     ],
 }

@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
@@ -160,7 +161,7 @@ static void fill_key(struct actor *out, const struct kept_key *key)
     (void)snprintf(out->id, sizeof(out->id), "%" PRId64, key->key_id);
 }
 
-/* The look-up is kept in Redis for a minute. */
+/* The look-up is kept in Redis for a minute, sealed. */
 static bool cached_key(struct ingress *ingress, const char *hash, struct actor *out)
 {
     const struct cache_key key = cache_key_api_key(hash);
@@ -168,12 +169,16 @@ static bool cached_key(struct ingress *ingress, const char *hash, struct actor *
     struct arena arena = {0};
     struct cache_reply reply = {0};
     struct kept_key kept;
+    struct buf text = {0};
     bool is_there = cache_pool_command_text(ingress->cache, parts, &arena, &reply, NULL) == 0 &&
-                    reply.kind == CACHE_TEXT && kept_read_key(reply.text, &kept);
+                    reply.kind == CACHE_TEXT &&
+                    kept_unseal(&ingress->keys, key.text, reply.text, &text) &&
+                    kept_read_key(buf_bytes(&text), &kept);
 
     if (is_there) {
         fill_key(out, &kept);
     }
+    buf_done(&text);
     arena_done(&arena);
     return is_there;
 }
@@ -181,20 +186,20 @@ static bool cached_key(struct ingress *ingress, const char *hash, struct actor *
 static void keep_key(struct ingress *ingress, const char *hash, const struct kept_key *kept)
 {
     const struct cache_key key = cache_key_api_key(hash);
-    json_t *json = kept_key_json(kept);
-    char *text = json_dumps(json, JSON_COMPACT);
+    struct buf sealed = {0};
     char ttl[24];
-    const char *parts[] = {"SET", key.text, text, "PX", ttl, NULL};
+    const char *parts[] = {"SET", key.text, NULL, "PX", ttl, NULL};
     struct arena arena = {0};
     struct cache_reply reply;
 
+    kept_seal(&ingress->keys, key.text, kept_key_json(kept), &sealed);
+    parts[2] = buf_text(&sealed);
     (void)snprintf(ttl, sizeof(ttl), "%d", CACHE_API_KEY_TTL_MS);
     if (cache_pool_command_text(ingress->cache, parts, &arena, &reply, NULL) < 0) {
         log_debug("an API key was not cached");
     }
     arena_done(&arena);
-    free(text);
-    json_decref(json);
+    buf_done(&sealed);
 }
 
 static void read_key(const struct pg_rows *rows, struct kept_key *out)

@@ -58,10 +58,13 @@ static bool replay(struct ingress *ingress, struct http_request *request,
     const char *parts[] = {"GET", key.text, NULL};
     struct cache_reply reply = {0};
     struct kept_answer kept = {0};
+    struct buf text = {0};
     bool is_kept =
         cache_pool_command_text(ingress->cache, parts, http_arena(request), &reply, NULL) == 0 &&
-        reply.kind == CACHE_TEXT && kept_read_answer(reply.text, &kept);
+        reply.kind == CACHE_TEXT && kept_unseal(&ingress->keys, key.text, reply.text, &text) &&
+        kept_read_answer(buf_bytes(&text), &kept);
 
+    buf_wipe(&text);
     if (is_kept && strcmp(kept.fingerprint, idempotency->fingerprint) != 0) {
         http_fail(request, 409, "IDEMPOTENCY_CONFLICT",
                   "Idempotency-Key was used for another request");
@@ -97,20 +100,17 @@ static void keep(struct ingress *ingress, struct http_request *request,
     struct kept_answer answer = {.status = status, .body = body};
     struct cache_reply reply;
     char ttl[24];
-    json_t *json;
-    char *text;
+    const char *parts[] = {"SET", key.text, NULL, "PX", ttl, "NX", NULL};
+    struct buf sealed = {0};
 
     memcpy(answer.fingerprint, idempotency->fingerprint, sizeof(answer.fingerprint));
-    json = kept_answer_json(&answer);
-    text = json_dumps(json, JSON_COMPACT);
-    const char *parts[] = {"SET", key.text, text, "PX", ttl, "NX", NULL};
-
+    kept_seal(&ingress->keys, key.text, kept_answer_json(&answer), &sealed);
+    parts[2] = buf_text(&sealed);
     (void)snprintf(ttl, sizeof(ttl), "%d", CACHE_IDEMPOTENCY_TTL_MS);
     if (cache_pool_command_text(ingress->cache, parts, http_arena(request), &reply, NULL) < 0) {
         log_debug("an answer was not kept under its idempotency key");
     }
-    free(text);
-    json_decref(json);
+    buf_done(&sealed);
 }
 
 void idempotency_answer(struct ingress *ingress, struct http_request *request,

@@ -38,7 +38,7 @@ struct ingress {
     struct net_blocks proxies; /* whose X-Forwarded-For counts */
     struct svc_health *health;
     const char *jwt_secret;
-    struct crypto_keyring keys; /* WEBHOOK_KEY: webhook secrets and session tokens */
+    struct crypto_keyring keys; /* WEBHOOK_KEY: webhook secrets, session tokens, Redis (kept.h) */
 };
 
 /* Who asks. */

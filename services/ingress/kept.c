@@ -1,13 +1,46 @@
 #include "ingress/kept.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
 
+#include "base/buf.h"
 #include "base/text.h"
 #include "cache/cache.h"
 #include "cache/cache_keys.h"
+#include "crypto/crypto_seal.h"
 #include "domain/fixed.h"
+
+static const char label[] = "kept in Redis";
+
+/* ---- sealed ---- */
+
+void kept_seal(const struct crypto_keyring *ring, const char *key, struct json_t *json,
+               struct buf *out)
+{
+    char *text = json_dumps(json, JSON_COMPACT);
+    size_t n = strlen(text);
+    struct buf sealed = {0};
+
+    crypto_seal(ring, key, label, (struct bytes){(const uint8_t *)text, n}, &sealed);
+    text_base64(out, buf_bytes(&sealed), TEXT_BASE64);
+    buf_done(&sealed);
+    mem_wipe(text, n); /* it may show the secret of a webhook */
+    free(text);
+    json_decref(json);
+}
+
+bool kept_unseal(const struct crypto_keyring *ring, const char *key, struct bytes text,
+                 struct buf *out)
+{
+    struct buf sealed = {0};
+    bool is_ours = text_unbase64(&sealed, (const char *)text.p, text.n, TEXT_BASE64) == 0 &&
+                   crypto_unseal(ring, key, label, buf_bytes(&sealed), out, NULL) == 0;
+
+    buf_done(&sealed);
+    return is_ours;
+}
 
 /* ---- JSON ---- */
 

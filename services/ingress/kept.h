@@ -12,7 +12,9 @@
 #include "ingress/token.h"
 #include "ingress/view.h"
 
+struct buf;
 struct cache_reply;
+struct crypto_keyring;
 struct json_t;
 
 enum { KEPT_CODE_MAX = 48, KEPT_TEXT_MAX = 256, KEPT_TYPE_MAX = 16, KEPT_QR_MAX = 1024 };
@@ -35,6 +37,15 @@ struct kept_applied {
     int64_t sequence;
 };
 bool kept_next_applied(struct bytes *rest, struct kept_applied *out);
+
+/* What ingress keeps for itself is sealed, so that whoever reads Redis learns no secret from it and
+ * whoever writes it makes nobody an admin. @key is the name that it is kept under, and no other
+ * opens it. Both append to @out; kept_seal takes @json. False: it is not ours, or sealed under a
+ * key that is lost. */
+void kept_seal(const struct crypto_keyring *ring, const char *key, struct json_t *json,
+               struct buf *out);
+bool kept_unseal(const struct crypto_keyring *ring, const char *key, struct bytes text,
+                 struct buf *out);
 
 /* Who an API key belongs to. */
 struct kept_key {

@@ -7,12 +7,15 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "cache/cache.h"
+#include "crypto/crypto_seal.h"
 #include "domain/answer.h"
 #include "ingress/kept.h"
 
-#define ID    "5e551000-0000-5000-8000-000000000001"
-#define OTHER "5e551000-0000-5000-8000-000000000002"
-#define PRINT "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define ID          "5e551000-0000-5000-8000-000000000001"
+#define OTHER       "5e551000-0000-5000-8000-000000000002"
+#define PRINT       "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+#define PRINT_OTHER "1123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 static struct bytes of(const char *text)
 {
@@ -127,6 +130,34 @@ static void a_key_has_an_owner(void **state)
     json_decref(json);
 }
 
+static void what_is_sealed_opens_under_its_own_name_alone(void **state)
+{
+    struct crypto_keyring ring;
+    struct crypto_keyring other;
+    struct buf sealed = {0};
+    struct buf again = {0};
+    struct buf text = {0};
+
+    (void)state;
+    assert_int_equal(crypto_keyring_parse(PRINT, &ring, NULL), 0);
+    assert_int_equal(crypto_keyring_parse(PRINT_OTHER "," PRINT, &other, NULL), 0);
+    kept_seal(&ring, "idem:1:a", json_pack("{s:s}", "secret", "whsec_shown"), &sealed);
+    assert_null(strstr(buf_text(&sealed), "whsec_"));
+    assert_true(kept_unseal(&ring, "idem:1:a", buf_bytes(&sealed), &text));
+    assert_string_equal(buf_text(&text), "{\"secret\":\"whsec_shown\"}");
+    assert_true(kept_unseal(&other, "idem:1:a", buf_bytes(&sealed), &again)); /* retired */
+    buf_clear(&again);
+    other.n = 1;
+    assert_false(kept_unseal(&other, "idem:1:a", buf_bytes(&sealed), &again));
+    assert_false(kept_unseal(&ring, "idem:2:a", buf_bytes(&sealed), &again));
+    assert_false(kept_unseal(&ring, "idem:1:a", buf_bytes(&text), &again)); /* in the clear */
+    assert_false(kept_unseal(&ring, "idem:1:a", of(""), &again));
+    assert_int_equal(again.n, 0);
+    buf_done(&again);
+    buf_done(&sealed);
+    buf_done(&text);
+}
+
 static void a_code_is_shown_until_it_expires(void **state)
 {
     char code[KEPT_QR_MAX] = "";
@@ -192,6 +223,7 @@ int main(void)
         cmocka_unit_test(depth_is_refused),
         cmocka_unit_test(an_answer_comes_back_as_it_was_kept),
         cmocka_unit_test(a_key_has_an_owner),
+        cmocka_unit_test(what_is_sealed_opens_under_its_own_name_alone),
         cmocka_unit_test(a_code_is_shown_until_it_expires),
         cmocka_unit_test(lines_that_are_none_are_left_out),
         cmocka_unit_test(a_runtime_is_taken_as_far_as_it_makes_sense),

@@ -1,9 +1,9 @@
 """The API of ingress over its public interfaces, with stand-ins for the services behind it."""
 
+import hashlib
 import json
 import threading
 import time
-import unittest
 import uuid
 
 from case import F0, F4, Case, example, run_all, shape
@@ -34,6 +34,12 @@ class Access(Case):
         with self.ingress("API_KEY=another-key-of-enough-length"):
             self.deciders.redis("FLUSHALL")  # which knows keys for a minute
             self.assertEqual((asked("another-key-of-enough-length"), asked(old)), (200, 401))
+
+    def test_nobody_becomes_admin_by_writing_to_redis(self):
+        name = f"key:{hashlib.sha256(b'made-up').hexdigest()}"
+        text = json.dumps({"user_id": 1, "username": "admin", "role": "admin", "key_id": 1})
+        self.deciders.redis("SET", name, text, "PX", 60000)
+        self.assertEqual(self.ask("GET", F4, headers={"Authorization": "Bearer made-up"}).status, 401)
 
     def test_logins_are_refused_without_saying_why(self):
         for username, password in (("admin", "wrong"), ("nobody", "wrong"), ("nobody", "x" * 256)):
@@ -350,6 +356,22 @@ class Sending(Case):
         self.assertEqual(first, again)
         sends = [c for c in self.deciders.commands if c.get("send") and c["send"]["text"] == "once"]
         self.assertEqual(len(sends), 1)
+
+
+    def test_an_answer_with_a_secret_is_kept_sealed(self):
+        body, key = {"name": "Hooked", "webhook_url": "https://example.com/hook"}, {"Idempotency-Key": "hooked-1"}
+        first = self.admin.call("POST", F4, body, headers=key)
+        self.assertTrue(first["webhook_secret"].startswith("whsec_"))
+        kept = {name: self.deciders.redis("GET", name) for name in self.deciders.redis("KEYS", "idem:*:hooked-1")}
+        self.assertEqual(len(kept), 1)
+        self.assertNotIn("whsec_", str(kept))
+        self.assertEqual(self.admin.call("POST", F4, body, headers=key), first)
+        made = len(self.admin.call("GET", F4))
+        for name, text in kept.items():  # what does not open is as if it were lost: asked again, made once
+            for spoilt in (json.dumps({"fingerprint": "0" * 64, "status": 201, "body": {}}), text[:-8], ""):
+                self.deciders.redis("SET", name, spoilt, "PX", 60000)
+                self.assertEqual(self.admin.call("POST", F4, body, headers=key)["id"], first["id"])
+        self.assertEqual(len(self.admin.call("GET", F4)), made)
 
 
 class Sockets(Case):

@@ -75,6 +75,7 @@ struct http_options {
     int port;                   /* 0: any free one, see http_server_port */
     unsigned threads;           /* 0: 64; a websocket holds one */
     unsigned websockets;        /* at most so many at once; 0: half of the threads */
+    unsigned websockets_each;   /* of one owner (http_ws_events); 0: half of those */
     int64_t deadline_ms;        /* for the body of one request; 0: 10000 */
     int64_t upload_deadline_ms; /* for routes whose body_max is over HTTP_BODY_MAX; 0: 600000 */
     int64_t min_rate;           /* bytes of body a second, after the first 5 s; 0: 1024 */
@@ -151,6 +152,7 @@ struct http_ws_events {
     /* A text message (NUL behind it). May be NULL: what comes is dropped. */
     void (*text)(struct http_ws *ws, struct bytes text, void *ctx);
     int64_t turn_ms;
+    int64_t owner; /* whose it is, for websockets_each; 0: nobody's */
     void *ctx;
 };
 
@@ -158,7 +160,7 @@ struct http_ws_events {
  * first turn and @gone(@ws) after the last: between them other threads may say http_ws_wake.
  * Instead of an answer, in the handler. Nothing was answered yet on failure: -ERR_INVALID: no
  * proper upgrade; -ERR_REFUSED: a browser's page of another origin than cors_origin and this host;
- * -ERR_LIMIT: too many are open. */
+ * -ERR_LIMIT: too many are open, of all or of the owner. */
 NODISCARD int http_ws_run(struct http_request *request, const struct http_ws_events *events,
                           void (*ready)(struct http_ws *ws, void *ctx),
                           void (*gone)(struct http_ws *ws, void *ctx), struct err *err);

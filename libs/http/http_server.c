@@ -246,6 +246,8 @@ static void fill_options(struct http_server *server, const struct http_options *
     o->bind = given->bind != NULL ? given->bind : "127.0.0.1";
     o->threads = given->threads != 0 ? given->threads : THREADS_DEFAULT;
     o->websockets = given->websockets != 0 ? given->websockets : (o->threads + 1) / 2;
+    o->websockets_each =
+        given->websockets_each != 0 ? given->websockets_each : (o->websockets + 1) / 2;
     o->deadline_ms = given->deadline_ms != 0 ? given->deadline_ms : 10000;
     o->upload_deadline_ms = given->upload_deadline_ms != 0 ? given->upload_deadline_ms : 600000;
     o->ws_ping_ms = given->ws_ping_ms != 0 ? given->ws_ping_ms : 20000;

@@ -114,7 +114,9 @@ static void on_ws_text(struct http_ws *ws, struct bytes text, void *ctx)
 
 static void on_ws(struct http_request *request, void *ctx)
 {
-    const struct http_ws_events events = {.turn = on_ws_turn, .text = on_ws_text};
+    const char *owner = http_query(request, "owner");
+    const struct http_ws_events events = {
+        .turn = on_ws_turn, .text = on_ws_text, .owner = owner != NULL ? owner[0] : 0};
     struct err err = {0};
 
     (void)ctx;
@@ -388,9 +390,10 @@ static void waiting_clients_are_told_to_go_on(void **state)
 
 /* ---- websockets ---- */
 
-#define UPGRADE                                                                                \
-    "GET /ws HTTP/1.1\r\nHost: h\r\nUpgrade: WebSocket\r\nConnection: keep-alive, Upgrade\r\n" \
+#define UPGRADE_LINES                                                          \
+    "\r\nHost: h\r\nUpgrade: WebSocket\r\nConnection: keep-alive, Upgrade\r\n" \
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+#define UPGRADE "GET /ws HTTP/1.1" UPGRADE_LINES
 
 /* Receive until @want is there. */
 static void hear_until(int fd, struct buf *all, const char *want)
@@ -593,6 +596,31 @@ static void websockets_are_counted(void **state)
     buf_done(&all);
 }
 
+#define UPGRADE_OF(owner) "GET /ws?owner=" owner " HTTP/1.1" UPGRADE_LINES
+
+static void an_owner_has_half_of_the_websockets(void **state)
+{
+    struct buf all = {0};
+    int first = dial();
+    int second = dial();
+
+    (void)state;
+    say(first, UPGRADE_OF("a"));
+    hear_until(first, &all, "{\"type\":\"turn\"}");
+    expect(ask(UPGRADE_OF("a")), "HTTP/1.1 503", "Too many WebSockets of yours");
+    say(second, UPGRADE_OF("b"));
+    buf_clear(&all);
+    hear_until(second, &all, "{\"type\":\"turn\"}");
+    send_frame(first, 0x88, "\x03\xe8");
+    free(hear(first));
+    send_frame(second, 0x88, "\x03\xe8");
+    free(hear(second));
+    while (atomic_load(&sockets_open) > 0) {
+    }
+    expect_upgrade(NULL, " 101 ");
+    buf_done(&all);
+}
+
 /* Send pings until the server closes, or @seconds have passed; returns how many bytes went. */
 static size_t flood(int fd, int seconds)
 {
@@ -725,6 +753,7 @@ int main(void)
         cmocka_unit_test(pages_of_other_origins_get_no_websocket),
         cmocka_unit_test(websockets_are_pinged_and_the_silent_ones_end),
         cmocka_unit_test(websockets_are_counted),
+        cmocka_unit_test(an_owner_has_half_of_the_websockets),
         cmocka_unit_test(a_flood_of_pings_ends_a_websocket),
         cmocka_unit_test(plain_requests_get_no_websocket),
         cmocka_unit_test(stopping_closes_websockets),

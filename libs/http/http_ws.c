@@ -336,21 +336,34 @@ static void run(struct http_ws *ws)
 
 /* ---- interface ---- */
 
-/* False when too many are open. */
-static bool enter(struct http_ws *ws)
+/* Under the server's lock. */
+static unsigned count_of_owner(const struct http_server *server, int64_t owner)
+{
+    unsigned n = 0;
+
+    for (const struct http_request *r = server->active; r != NULL; r = r->next) {
+        n += owner != 0 && r->ws != NULL && r->ws->events->owner == owner ? 1 : 0;
+    }
+    return n;
+}
+
+static int enter(struct http_ws *ws, struct err *err)
 {
     struct http_server *server = ws->request->server;
-    bool has_room;
+    int rc = 0;
 
     (void)pthread_mutex_lock(&server->lock);
-    has_room = server->n_websockets < server->options.websockets;
-    if (has_room) {
+    if (server->n_websockets >= server->options.websockets) {
+        rc = err_set(err, ERR_LIMIT, "Too many WebSockets are open");
+    } else if (count_of_owner(server, ws->events->owner) >= server->options.websockets_each) {
+        rc = err_set(err, ERR_LIMIT, "Too many WebSockets of yours are open");
+    } else {
         server->n_websockets++;
         ws->request->ws = ws;
         atomic_store(&ws->is_ending, server->is_draining);
     }
     (void)pthread_mutex_unlock(&server->lock);
-    return has_room;
+    return rc;
 }
 
 static void leave(struct http_ws *ws)
@@ -380,9 +393,10 @@ int http_ws_run(struct http_request *request, const struct http_ws_events *event
     ws.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (ws.fd < 0 || ws.wake_fd < 0 || open_wslay(&ws) != 0) {
         rc = err_set(err, ERR_EXTERNAL, "no socket for a WebSocket");
-    } else if (!enter(&ws)) {
-        rc = err_set(err, ERR_LIMIT, "Too many WebSockets are open");
     } else {
+        rc = enter(&ws, err);
+    }
+    if (rc == 0) {
         shake_hands(request);
         ready(&ws, events->ctx);
         run(&ws);

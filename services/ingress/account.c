@@ -291,6 +291,23 @@ static int resolve_guarded(struct ingress *ingress, const char *hash, const char
     return rc;
 }
 
+static bool is_key(const char *credential)
+{
+    return !token_is_one(credential) && strlen(credential) <= API_KEY_MAX;
+}
+
+bool account_is_over(struct ingress *ingress, const char *credential)
+{
+    char hash[API_KEY_HASH_MAX];
+    struct actor actor;
+
+    if (is_key(credential)) {
+        api_key_hash(credential, hash);
+        return account_resolve_key(ingress, hash, &actor, NULL) == -ERR_REFUSED;
+    }
+    return resolve_token(ingress, credential, &actor, NULL) == -ERR_REFUSED;
+}
+
 int account_resolve(struct ingress *ingress, const char *credential, const char *client,
                     struct actor *out, int *wait_s, struct err *err)
 {
@@ -298,7 +315,7 @@ int account_resolve(struct ingress *ingress, const char *credential, const char 
     int rc;
 
     *wait_s = 0;
-    if (!token_is_one(credential) && strlen(credential) <= API_KEY_MAX) {
+    if (is_key(credential)) {
         api_key_hash(credential, hash);
         return resolve_guarded(ingress, hash, client, out, wait_s, err);
     }

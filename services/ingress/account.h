@@ -21,6 +21,10 @@ NODISCARD int account_log_in(struct ingress *ingress, const char *username, cons
 NODISCARD int account_resolve(struct ingress *ingress, const char *credential, const char *client,
                               struct actor *out, int *wait_s, struct err *err);
 
+/* True when a credential that account_resolve took is none any more: expired, revoked. False when
+ * nobody can tell. */
+bool account_is_over(struct ingress *ingress, const char *credential);
+
 /* The owner of the API key with this SHA-256 (64 hex digits), whoever asks. -ERR_REFUSED: none;
  * else as pg_pool_run. */
 NODISCARD int account_resolve_key(struct ingress *ingress, const char *key_sha256,

@@ -6,6 +6,7 @@
 #include "base/net.h"
 #include "cache/cache_url.h"
 #include "crypto/crypto_seal.h"
+#include "http/http.h"
 #include "ingress/token.h"
 
 #define TEXT(m, env, def, doc, ...)    SVC_TEXT(struct config, m, env, def, doc, __VA_ARGS__)
@@ -15,7 +16,7 @@ static const struct svc_config_entry entries[] = {
     INT(port, "PORT", "8080", 0, 65535, "port of the API; 0: any free one"),
     TEXT(bind_address, "BIND_ADDRESS", "127.0.0.1", "address to listen on; TLS is for a proxy",
          .min = 7, .max = 15),
-    INT(http_threads, "HTTP_THREADS", "96", 4, 2048,
+    INT(http_threads, "HTTP_THREADS", "96", 4, HTTP_THREADS_MAX,
         "requests served at once; an open WebSocket holds one"),
     TEXT(cors_origin, "CORS_ORIGIN", "*", "origin that browsers may call from; empty: none",
          .max = 200),

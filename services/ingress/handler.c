@@ -27,11 +27,12 @@ static void answer_unauthorized(struct http_request *request)
     http_fail(request, 401, "UNAUTHORIZED", "Invalid or missing authentication token");
 }
 
-static const char *credential_of(const struct http_request *request, unsigned access)
+const char *handler_credential(const struct http_request *request)
 {
     const char *header = http_bearer(http_header(request, "Authorization"));
+    bool is_socket = http_route_of(request)->access == ACCESS_SOCKET;
 
-    return header == NULL && access == ACCESS_SOCKET ? http_query(request, "token") : header;
+    return header == NULL && is_socket ? http_query(request, "token") : header;
 }
 
 const char *handler_client(const struct http_request *request, const struct ingress *ingress,
@@ -72,7 +73,7 @@ static bool take_token(struct ingress *ingress, struct http_request *request)
 bool handler_admit(struct http_request *request, const struct http_route *route, void *ctx)
 {
     struct ingress *ingress = ctx;
-    const char *credential = credential_of(request, route->access);
+    const char *credential = handler_credential(request);
     struct actor *actor;
     char client[CLIENT_MAX];
     struct err err = {0};

@@ -26,6 +26,9 @@ void handler_done(const struct http_request *request, const struct http_done *do
 const struct actor *actor_of(const struct http_request *request);
 struct asker asker_of(struct http_request *request, void *ctx); /* @ctx: what handlers get */
 
+/* What came as a credential; NULL: nothing. */
+const char *handler_credential(const struct http_request *request);
+
 /* The address on whose behalf it came; returns @out. */
 const char *handler_client(const struct http_request *request, const struct ingress *ingress,
                            char out[CLIENT_MAX]);

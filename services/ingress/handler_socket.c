@@ -15,6 +15,7 @@
 #include "cache/cache.h"
 #include "cache/cache_keys.h"
 #include "cache/cache_pool.h"
+#include "ingress/account.h"
 #include "ingress/handler.h"
 #include "ingress/kept.h"
 #include "ingress/session_query.h"
@@ -25,12 +26,14 @@
 enum {
     TURN_MS = 2000,
     SOON_MS = 100, /* after a change: the projection is a moment behind */
-    CLOSE_NORMAL = 1000
+    CLOSE_NORMAL = 1000,
+    CLOSE_REFUSED = 1008
 };
 
 struct socket {
     struct ingress *ingress;
     int64_t user_id;
+    const char *credential; /* that opened it */
     const char *uuid;
     struct http_ws *ws;
     struct cache_subscription *subscription; /* the loop's */
@@ -93,11 +96,11 @@ static void on_gone(struct http_ws *ws, void *ctx)
 
 /* ---- frames ---- */
 
-static void send_error(struct socket *socket, const char *text)
+static void send_error(struct socket *socket, const char *text, int code)
 {
     http_ws_send_json(socket->ws,
                       json_pack("{s:s, s:{s:s}}", "type", "error", "data", "error", text));
-    http_ws_close(socket->ws, CLOSE_NORMAL);
+    http_ws_close(socket->ws, code);
 }
 
 static void send_success(struct socket *socket, const struct session_row *row)
@@ -164,11 +167,11 @@ static void show(struct socket *socket, const struct session_row *row, struct ar
     case SESSION_DISCONNECTED:
     case SESSION_LOGGED_OUT:
         if (socket->was_online && row->state == session_phase_now(row)) {
-            send_error(socket, why_it_ended(row));
+            send_error(socket, why_it_ended(row), CLOSE_NORMAL);
         }
         break;
     case SESSION_DELETED:
-        send_error(socket, "Session deleted");
+        send_error(socket, "Session deleted", CLOSE_NORMAL);
         break;
     case SESSION_NONE:
     case SESSION_CREATED:
@@ -182,10 +185,15 @@ static void on_turn(struct http_ws *ws, void *ctx)
     struct socket *socket = ctx;
     struct arena arena = {0};
     struct session_row row;
-    int rc = session_find(socket->ingress, socket->user_id, socket->uuid, &arena, &row, NULL);
+    int rc;
 
+    if (account_is_over(socket->ingress, socket->credential)) {
+        send_error(socket, "Invalid or missing authentication token", CLOSE_REFUSED);
+        return;
+    }
+    rc = session_find(socket->ingress, socket->user_id, socket->uuid, &arena, &row, NULL);
     if (rc == -ERR_NOT_FOUND) {
-        send_error(socket, "Session deleted");
+        send_error(socket, "Session deleted", CLOSE_NORMAL);
     } else if (rc == 0) {
         show(socket, &row, &arena);
         watch_row(socket->ingress, &row, &arena);
@@ -199,8 +207,11 @@ static void on_turn(struct http_ws *ws, void *ctx)
 void on_f4_socket(struct http_request *request, void *ctx)
 {
     const struct asker by = asker_of(request, ctx);
-    struct socket socket = {.ingress = ctx, .user_id = actor_of(request)->user_id};
-    const struct http_ws_events events = {.turn = on_turn, .turn_ms = TURN_MS, .ctx = &socket};
+    struct socket socket = {.ingress = ctx,
+                            .user_id = actor_of(request)->user_id,
+                            .credential = handler_credential(request)};
+    const struct http_ws_events events = {
+        .turn = on_turn, .turn_ms = TURN_MS, .owner = socket.user_id, .ctx = &socket};
     struct session_row row;
     struct refusal why;
     struct err err = {0};

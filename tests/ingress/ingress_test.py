@@ -1,6 +1,8 @@
 """The API of ingress over its public interfaces, with stand-ins for the services behind it."""
 
+import base64
 import hashlib
+import hmac
 import json
 import threading
 import time
@@ -453,6 +455,36 @@ class Sockets(Case):
         self.assertEqual(told, {"type": "error", "data": {"error": "QR code expired"}})
         self.assertEqual(shape(told), shape(example("004-multi-ws-error.response.json")))
         self.assertIsNone(socket.receive())
+
+    def test_what_opened_a_socket_must_hold_on(self):
+        session = self.admin.call("POST", F4, {})
+        keyed = self.other_user("revoked")
+        keyed.token = keyed.headers["Authorization"].split()[1]
+        theirs = keyed.call("POST", F4, {})
+        brief = Api(self.url)
+        brief.token = self.token_until(int(time.time()) + 4)
+        sockets = [(brief, session), (keyed, theirs), (self.admin, session)]
+        sockets = [api.open_websocket(one["id"]) for api, one in sockets]
+        for socket in sockets:
+            self.addCleanup(socket.close)
+        digest = hashlib.sha256(keyed.token.encode()).hexdigest()
+        self.stack.sql(f"UPDATE ingress.api_keys SET revoked_at = now() WHERE sha256 = '{digest}'")
+        self.deciders.redis("DEL", f"key:{digest}")
+        for socket in sockets[:2]:
+            told = socket.receive_json()
+            self.assertEqual((told["type"], told["data"]["error"]), ("error", "Invalid or missing authentication token"))
+            self.assertIsNone(socket.receive())
+        self.deciders.set_session(self.session_of(session)[0]["aggregate_id"], "state = 'CONNECTED', linked = true")
+        self.assertEqual(sockets[2].receive_json()["type"], "success")
+
+    def token_until(self, expires: int) -> str:
+        """The admin's token with another end."""
+        part = lambda data: base64.urlsafe_b64encode(data).rstrip(b"=")  # noqa: E731
+        head, claims, _ = self.admin.token.encode().split(b".")
+        claims = json.loads(base64.urlsafe_b64decode(claims + b"=" * (-len(claims) % 4))) | {"exp": expires}
+        signed = head + b"." + part(json.dumps(claims).encode())
+        secret = (self.stack.state / "secrets/jwt_secret").read_text().strip()
+        return (signed + b"." + part(hmac.digest(secret.encode(), signed, "sha256"))).decode()
 
     def test_upgrades_need_a_credential_and_a_session(self):
         session = self.admin.call("POST", F4, {})

@@ -13,7 +13,7 @@ service_env() {
         printf 'DB_HOST=127.0.0.1\nDB_PORT=%s\nDB_NAME=%s\n' "${port[postgres]}" "$database"
         printf 'DB_USER=%s\nDB_PASS=%s\n' "$name" "$(secret "db_$name")"
         printf 'KAFKA_BROKERS=127.0.0.1:%s\n' "${port[kafka]}"
-        printf 'REDIS_URL=redis://127.0.0.1:%s\n' "${port[redis]}"
+        printf 'REDIS_URL=%s\n' "$(redis_url)"
     fi
     case $name in
     ingress)

@@ -87,7 +87,7 @@ save_ports() {
 # Every secret of a stack and how many random bytes it is made of. Services get only those that they need (env.sh).
 declare -A secret_bytes=(
     [postgres_password]=16 [db_ingress]=16 [db_connector]=16 [db_scheduler]=16 [db_tracker]=16 [db_webhooks]=16
-    [db_dashboard]=16 [admin_password]=12 [api_key]=24 [jwt_secret]=32 [credentials_key]=32 [webhook_key]=32
+    [db_dashboard]=16 [redis_password]=16 [admin_password]=12 [api_key]=24 [jwt_secret]=32 [credentials_key]=32 [webhook_key]=32
 )
 
 # make_secrets: hex digits, made once, each in a file that only its owner reads.

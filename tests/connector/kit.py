@@ -57,17 +57,20 @@ COMMANDS = {
 class Redis:
     """As much of a client as is needed here."""
 
-    def __init__(self, port: int):
-        self.port = port
+    def __init__(self, stack: Stack):
+        self.port, self.password = stack.port("redis"), stack.secret("redis_password")
 
     def __call__(self, *words: str):
         with socket.create_connection(("127.0.0.1", self.port), 5) as connection:
-            parts = [f"*{len(words)}\r\n".encode()]
-            for word in words:
-                data = str(word).encode()
-                parts.append(b"$%d\r\n%s\r\n" % (len(data), data))
-            connection.sendall(b"".join(parts))
-            return self._read(connection.makefile("rb"))
+            connection.sendall(self._encoded("AUTH", self.password) + self._encoded(*words))
+            stream = connection.makefile("rb")
+            self._read(stream)
+            return self._read(stream)
+
+    @staticmethod
+    def _encoded(*words: str) -> bytes:
+        parts = [str(word).encode() for word in words]
+        return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)
 
     def _read(self, stream):
         line = stream.readline().rstrip(b"\r\n")
@@ -294,7 +297,7 @@ class Kit:
         stack.ctl("start", "sandbox-1")
         self.producer = Producer({"bootstrap.servers": self.brokers, "partitioner": "murmur2_random", "linger.ms": 1, "log_level": 0})
         self.sandbox = Sandbox(stack.port("sandbox"))
-        self.redis = Redis(stack.port("redis"))
+        self.redis = Redis(stack)
         self.sessions = Log(self.brokers, self.topics, "wa.session.events.v1")
         self.messages = Log(self.brokers, self.topics, "wa.message.events.v1")
         for number in range(1, connectors + 1):

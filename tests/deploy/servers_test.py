@@ -4,6 +4,7 @@ import contextlib
 import os
 import pathlib
 import socket
+import subprocess
 import sys
 import unittest
 
@@ -42,6 +43,7 @@ class Servers(unittest.TestCase):
         self.stack.ctl("start", "postgres", "redis")
         self.assertEqual(self.stack.sql("show synchronous_commit", "postgres"), [["on"]])
         with socket.create_connection(("127.0.0.1", self.stack.port("redis")), 5) as redis:
+            redis.sendall(f"AUTH {self.stack.secret('redis_password')}\r\n".encode())
             redis.sendall(b"CONFIG GET maxmemory-policy\r\nCONFIG GET save\r\nPING\r\n")
             answer = b""
             while b"PONG" not in answer:
@@ -58,6 +60,30 @@ class Servers(unittest.TestCase):
         secrets = self.stack.state / "secrets"
         self.assertEqual(secrets.stat().st_mode & 0o777, 0o700)
         self.assertTrue(all(file.stat().st_mode & 0o077 == 0 for file in secrets.iterdir()))
+
+    def test_redis_asks_for_a_password_that_no_command_line_shows(self):
+        self.stack.ctl("start", "redis")
+        with socket.create_connection(("127.0.0.1", self.stack.port("redis")), 5) as redis:
+            redis.sendall(b"PING\r\n")
+            self.assertIn(b"NOAUTH", redis.recv(4096))
+        password = self.stack.secret("redis_password")
+        self.assertEqual(self.stack.redis("PING"), "PONG")
+        self.assertNotIn(password, (pathlib.Path("/proc") / str(self.stack.pid("redis")) / "cmdline").read_text())
+        self.assertEqual((self.stack.state / "redis/redis.conf").stat().st_mode & 0o777, 0o600)
+        self.assertNotIn(password, (self.stack.state / "log/redis.log").read_text())
+        told = self.stack.status()["redis"]
+        self.assertEqual(told, f"redis://default:{password}@127.0.0.1:{self.stack.port('redis')}")
+        asked = subprocess.run(["redis-cli", "-u", told, "ping"], capture_output=True, text=True, timeout=10)
+        self.assertEqual(asked.stdout.strip(), "PONG")
+
+    def test_a_redis_of_older_settings_is_restarted(self):
+        self.stack.ctl("start", "redis")
+        before = self.stack.pid("redis")
+        self.stack.ctl("start", "redis")
+        self.assertEqual(self.stack.pid("redis"), before)
+        (self.stack.state / "secrets/redis_password").write_text("another\n")
+        self.stack.ctl("start", "redis")
+        self.assertEqual(self.stack.redis("PING"), "PONG")
 
     def test_a_taken_port_is_named_with_its_holder(self):
         for part, setting in (("postgres", "POSTGRES"), ("redis", "REDIS"), ("kafka", "KAFKA")):

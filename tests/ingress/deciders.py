@@ -18,10 +18,11 @@ TOPICS = ["wa.session.cmd.v1", "wa.message.cmd.v1", "wa.blast.cmd.v1", "wa.blast
 class Redis:
     """As much of a client as the tests need."""
 
-    def __init__(self, port: int):
-        self._socket = socket.create_connection(("127.0.0.1", port), 10)
+    def __init__(self, stack):
+        self._socket = socket.create_connection(("127.0.0.1", stack.port("redis")), 10)
         self._stream = self._socket.makefile("rb")
         self._lock = threading.Lock()
+        self("AUTH", stack.secret("redis_password"))
 
     def __call__(self, *parts):
         encoded = [part.encode() if isinstance(part, str) else str(part).encode() for part in parts]
@@ -59,7 +60,7 @@ class Deciders:
 
     def __init__(self, stack, ingress_url: str):
         self.stack = stack
-        self.redis = Redis(stack.port("redis"))
+        self.redis = Redis(stack)
         self.commands: list[dict] = []
         self.chunks: list[dict] = []
         self.errors: list[Exception] = []

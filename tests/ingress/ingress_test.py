@@ -725,7 +725,7 @@ class Operating(Case):
             self.stack.ctl("start", "redis")
         wait_until(lambda: self.admin.request("GET", "/healthz")[0] == 200, 20, "a health that is good again")
         self.deciders.redis.close()
-        self.deciders.redis.__init__(self.stack.port("redis"))
+        self.deciders.redis.__init__(self.stack)
         self.assertEqual(self.admin.call("POST", F4, {"name": "After"})["name"], "After")
 
 

@@ -210,7 +210,7 @@ class WithoutRedis(Guarded):
     def redis_again(cls):
         cls.stack.ctl("start", "redis")
         cls.deciders.redis.close()
-        cls.deciders.redis.__init__(cls.stack.port("redis"))
+        cls.deciders.redis.__init__(cls.stack)
 
     def test_limits_hold_and_what_is_right_passes(self):
         name, here, home = self.user(), address(), address()

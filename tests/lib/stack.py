@@ -167,7 +167,11 @@ class Stack:
     def redis(self, *words: str) -> str:
         """Ask Redis; its answer as redis-cli prints it."""
         command = ["redis-cli", "-h", "127.0.0.1", "-p", str(self.port("redis")), *words]
-        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout.strip()
+        env = self.env | {"REDISCLI_AUTH": self.secret("redis_password")}
+        return subprocess.run(command, env=env, check=True, capture_output=True, text=True, timeout=30).stdout.strip()
+
+    def secret(self, name: str) -> str:
+        return (self.state / "secrets" / name).read_text().strip()
 
     def sql(self, statement: str, database: str = "whatsapp_sessions") -> list[list[str]]:
         """Rows of text, asked as the superuser."""
@@ -193,8 +197,7 @@ class Stack:
         return int(self.sql(f"select sum({counted}) from pg_stat_user_tables")[0][0])
 
     def conninfo(self, database: str = "whatsapp_sessions", role: str = "postgres") -> str:
-        secret = "postgres_password" if role == "postgres" else f"db_{role}"
-        password = (self.state / "secrets" / secret).read_text()
+        password = self.secret("postgres_password" if role == "postgres" else f"db_{role}")
         return f"host=127.0.0.1 port={self.port('postgres')} user={role} dbname={database} password={password}"
 
     def port(self, name: str) -> int:

@@ -14,7 +14,6 @@ PURE_SEES = {
     "domain": set(),
     "noise": set(),
     "wa": {"noise"},
-    "qr": set(),
 }
 PURE = set(PURE_SEES)
 OUTSIDE = {"bus", "cache", "pg", "http", "ws", "sigstore"}

@@ -95,22 +95,23 @@ unsigned http_server_stop(struct http_server **owner, int64_t timeout_ms);
 
 /* ---- in a handler; texts are borrowed until it returns ---- */
 
-const char *http_method_name(const struct http_request *request);
-const char *http_path(const struct http_request *request);
-const char *http_param(const struct http_request *request, const char *name); /* of the pattern */
-const char *http_query(const struct http_request *request, const char *name); /* NULL: not there */
+const char *http_method_name(const struct http_request *request); /* never NULL */
+const char *http_path(const struct http_request *request);        /* never NULL; no query */
+/* A {name} of the route's pattern, a member of the query, the first header line of that name; NULL:
+ * there is none. */
+const char *http_param(const struct http_request *request, const char *name);
+const char *http_query(const struct http_request *request, const char *name);
+const char *http_header(const struct http_request *request, const char *name);
 /* Append all of the query, the same for the same members in whatever order. */
 void http_query_canonical(const struct http_request *request, struct buf *out);
-const char *http_header(const struct http_request *request, const char *name);
 /* All lines of that name, in order, with commas between; NULL: none. Memory of @arena. */
 const char *http_header_all(const struct http_request *request, const char *name,
                             struct arena *arena);
-const char *http_remote(const struct http_request *request); /* address of the peer */
-const char *http_request_id(const struct http_request *request);
-const struct http_route *http_route_of(const struct http_request *request);
+const char *http_remote(const struct http_request *request); /* the peer's address; never NULL */
+const struct http_route *http_route_of(const struct http_request *request); /* in `done`: or NULL */
 struct arena *http_arena(struct http_request *request); /* reset when the handler returns */
 
-/* Something of the application's that lives as long as the request: who it is. */
+/* Something of the application's that lives as long as the request: who it is. NULL until set. */
 void http_set_data(struct http_request *request, void *data);
 void *http_data(const struct http_request *request);
 
@@ -139,7 +140,7 @@ void http_fail_body(struct http_request *request, const struct err *err);
 
 const char *http_reason(int status); /* "Not Found" */
 
-/* ---- websockets: for routes with is_websocket ---- */
+/* ---- websockets ---- */
 
 struct http_ws;
 

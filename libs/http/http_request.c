@@ -83,11 +83,6 @@ const char *http_remote(const struct http_request *request)
     return request->info->remote_addr;
 }
 
-const char *http_request_id(const struct http_request *request)
-{
-    return request->id;
-}
-
 const struct http_route *http_route_of(const struct http_request *request)
 {
     return request->match.route;

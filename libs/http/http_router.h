@@ -24,9 +24,8 @@ struct http_route {
     size_t body_max; /* bytes of a body; 0: HTTP_BODY_MAX */
     size_t json_max; /* of one that is read as a whole by http_json; 0: HTTP_BODY_MAX */
     enum http_method method;
-    unsigned family;   /* index into the families: which envelope its errors wear */
-    unsigned access;   /* for the admit function: who may call it */
-    bool is_websocket; /* an upgrade (http_ws_run) */
+    unsigned family; /* index into the families: which envelope its errors wear */
+    unsigned access; /* for the admit function: who may call it */
 };
 
 enum http_found {

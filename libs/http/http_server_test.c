@@ -141,7 +141,7 @@ static const struct http_route routes[] = {
     {.method = HTTP_POST, .pattern = "/api/count", .handle = on_count, .body_max = 1 << 20},
     {.method = HTTP_GET, .pattern = "/api/closed", .handle = on_echo, .access = 1},
     {.method = HTTP_GET, .pattern = "/silence", .handle = on_silence, .family = 1},
-    {.method = HTTP_GET, .pattern = "/ws", .handle = on_ws, .family = 1, .is_websocket = true},
+    {.method = HTTP_GET, .pattern = "/ws", .handle = on_ws, .family = 1},
 };
 static const struct http_family families[] = {{"api", "/api", render_api},
                                               {"rest", "", render_rest}};

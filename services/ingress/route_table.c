@@ -29,7 +29,7 @@ const struct http_route route_table[] = {
     ROUTE(POST, F4 "/{id}/disconnect", F4, USER, on_f4_session_disconnect, "disconnect"),
     ROUTE(POST, F4 "/{id}/send", F4, USER, on_f4_session_send, "send a message"),
     ROUTE(POST, "/api/send", F4, USER, on_f4_send, "send by phone"),
-    ROUTE(GET, "/api/ws/{id}", F4, SOCKET, on_f4_socket, "QR login channel", .is_websocket = true),
+    ROUTE(GET, "/api/ws/{id}", F4, SOCKET, on_f4_socket, "QR login channel"),
 
     ROUTE(GET, F0, F0, USER, on_f0_list, "list blasts"),
     ROUTE(POST, F0, F0, USER, on_f0_create, "create a blast", .body_max = UPLOAD_BODY_MAX,

@@ -201,14 +201,13 @@ static void on_metrics(struct http_request *request, void *ctx)
 
 static const struct http_route routes[] = {
 #define ROUTE(method, path, name, help, body_max) \
-    {path, on_job, help, body_max, 0, HTTP_##method, 0, 0, false},
+    {path, on_job, help, body_max, 0, HTTP_##method, 0, 0},
     SANDBOX_ROUTES(ROUTE)
 #undef ROUTE
-        {"/admin/mock-phone/scan-qr", on_scan, "a phone scans a QR code", 0, 0, HTTP_POST, 0, 0,
-         false},
-    {"/healthz", on_healthz, "is the process well", 0, 0, HTTP_GET, 0, 0, false},
-    {"/readyz", on_readyz, "does it take clients", 0, 0, HTTP_GET, 0, 0, false},
-    {"/metrics", on_metrics, "Prometheus text", 0, 0, HTTP_GET, 0, 0, false},
+        {"/admin/mock-phone/scan-qr", on_scan, "a phone scans a QR code", 0, 0, HTTP_POST, 0, 0},
+    {"/healthz", on_healthz, "is the process well", 0, 0, HTTP_GET, 0, 0},
+    {"/readyz", on_readyz, "does it take clients", 0, 0, HTTP_GET, 0, 0},
+    {"/metrics", on_metrics, "Prometheus text", 0, 0, HTTP_GET, 0, 0},
 };
 
 /* What is done for the first of them. */

@@ -209,3 +209,29 @@ bool http_is_request_id(const char *text)
     return n > 0 && n <= 64 &&
            strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") == n;
 }
+
+bool http_has_word(const char *header, const char *word)
+{
+    size_t n = strlen(word);
+
+    while (header != NULL && *header != 0) {
+        size_t len = strcspn(header, ",");
+        const char *p = header + strspn(header, " \t");
+
+        if (strncasecmp(p, word, n) == 0 &&
+            strspn(p + n, " \t") + n >= (size_t)(header + len - p)) {
+            return true;
+        }
+        header += len + (header[len] == ',' ? 1 : 0);
+    }
+    return false;
+}
+
+bool http_origin_may(const char *origin, const char *host, const char *allowed)
+{
+    const char *own = origin != NULL ? strstr(origin, "://") : NULL;
+
+    return origin == NULL ||
+           (allowed != NULL && (strcmp(allowed, "*") == 0 || strcasecmp(allowed, origin) == 0)) ||
+           (own != NULL && host != NULL && strcasecmp(own + 3, host) == 0);
+}

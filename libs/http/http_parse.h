@@ -59,6 +59,13 @@ NODISCARD int http_check_headers(const struct http_pairs *headers, struct http_f
  * @header is NULL or something else. */
 const char *http_bearer(const char *header);
 
+/* True when the comma separated list @header (NULL: none) holds @word, in any case. */
+bool http_has_word(const char *header, const char *word);
+
+/* May a page of @origin (NULL: no page asks) open a websocket at @host? It may when it is of @host
+ * itself, or of @allowed ("*": any; NULL: no other). */
+bool http_origin_may(const char *origin, const char *host, const char *allowed);
+
 /* True for what may be taken over as the id of a request: 1 to 64 of [A-Za-z0-9._-]. */
 bool http_is_request_id(const char *text);
 

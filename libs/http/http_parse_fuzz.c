@@ -2,6 +2,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/arena.h"
 #include "base/mem.h"
@@ -16,6 +17,22 @@ static const struct http_route routes[] = {
     {.method = HTTP_DELETE, .pattern = "/sessions/{id}"},
     {.method = HTTP_PUT, .pattern = "/sessions/{id}/name/{other}"},
 };
+
+static void as_upgrade(const struct http_pairs *headers)
+{
+    const char *connection = http_pairs_find(headers, "Connection", true);
+    const char *origin = http_pairs_find(headers, "Origin", true);
+    const char *host = http_pairs_find(headers, "Host", true);
+
+    if (http_has_word(connection, "upgrade") && strlen(connection) < strlen("upgrade")) {
+        abort();
+    }
+    if (http_origin_may(origin, host, "https://ui.example") && origin != NULL &&
+        strcasecmp(origin, "https://ui.example") != 0 &&
+        (host == NULL || strlen(origin) <= strlen(host))) {
+        abort();
+    }
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -45,7 +62,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if (http_check_headers(&headers, &framing, NULL) == 0) {
         (void)http_bearer(http_pairs_find(&headers, "Authorization", true));
+        (void)http_is_request_id(http_pairs_find(&headers, "X-Request-Id", true));
     }
+    as_upgrade(&headers);
     arena_done(&arena);
     free(text);
     return 0;

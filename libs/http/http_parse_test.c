@@ -111,6 +111,17 @@ static void expect_json(const char *text, int want_rc, const char *want_text)
     json_decref(json);
 }
 
+static void lists_hold_whole_words(void **state)
+{
+    (void)state;
+    assert_true(http_has_word("Upgrade", "upgrade"));
+    assert_true(http_has_word("keep-alive ,\tUPGRADE \t", "upgrade"));
+    assert_true(http_has_word("upgrade,", "upgrade"));
+    assert_false(http_has_word("upgraded, xupgrade, up grade", "upgrade"));
+    assert_false(http_has_word(" ,, ", "upgrade"));
+    assert_false(http_has_word(NULL, "upgrade"));
+}
+
 static void json_errors_say_where_and_never_what(void **state)
 {
     char deep[80];
@@ -147,6 +158,7 @@ int main(void)
         cmocka_unit_test(queries_are_taken_apart),
         cmocka_unit_test(framing_is_unambiguous),
         cmocka_unit_test(bearer_scheme_has_any_case),
+        cmocka_unit_test(lists_hold_whole_words),
         cmocka_unit_test(json_errors_say_where_and_never_what),
     };
 

@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -49,24 +48,6 @@ struct http_ws {
 
 /* ---- handshake ---- */
 
-/* True when the comma separated list @header holds @word, in any case. */
-static bool has_word(const char *header, const char *word)
-{
-    size_t n = strlen(word);
-
-    while (header != NULL && *header != 0) {
-        size_t len = strcspn(header, ",");
-        const char *p = header + strspn(header, " \t");
-
-        if (strncasecmp(p, word, n) == 0 &&
-            strspn(p + n, " \t") + n >= (size_t)(header + len - p)) {
-            return true;
-        }
-        header += len + (header[len] == ',' ? 1 : 0);
-    }
-    return false;
-}
-
 static int check_upgrade(const struct http_request *request, struct err *err)
 {
     const char *key = http_header(request, "Sec-WebSocket-Key");
@@ -76,8 +57,8 @@ static int check_upgrade(const struct http_request *request, struct err *err)
                   text_unbase64(&raw, key, KEY_TEXT, TEXT_BASE64) == 0 && raw.n == 16;
 
     buf_done(&raw);
-    if (!has_word(http_header(request, "Upgrade"), "websocket") ||
-        !has_word(http_header(request, "Connection"), "upgrade") || !is_key) {
+    if (!http_has_word(http_header(request, "Upgrade"), "websocket") ||
+        !http_has_word(http_header(request, "Connection"), "upgrade") || !is_key) {
         return err_set(err, ERR_INVALID, "A WebSocket upgrade is wanted here");
     }
     if (version == NULL || strcmp(version, "13") != 0) {
@@ -90,13 +71,8 @@ static int check_upgrade(const struct http_request *request, struct err *err)
  * Others send no Origin. */
 static int check_origin(const struct http_request *request, struct err *err)
 {
-    const char *origin = http_header(request, "Origin");
-    const char *allowed = request->server->cors_origin;
-    const char *host = origin != NULL ? strstr(origin, "://") : NULL;
-
-    if (origin == NULL || (allowed != NULL && strcmp(allowed, "*") == 0) ||
-        (allowed != NULL && strcasecmp(allowed, origin) == 0) ||
-        (host != NULL && strcasecmp(host + 3, http_header(request, "Host")) == 0)) {
+    if (http_origin_may(http_header(request, "Origin"), http_header(request, "Host"),
+                        request->server->cors_origin)) {
         return 0;
     }
     return err_set(err, ERR_REFUSED, "Pages of this origin may not open a WebSocket here");

@@ -169,6 +169,35 @@ int recipient_from_json(const struct json_t *json, struct arena *arena, struct r
     return rc;
 }
 
+/* ---- a record ---- */
+
+static json_t *submitted_json(const struct submitted_recipient *from)
+{
+    json_t *json = json_pack("{s:s, s:{}}", "phone", from->phone, "variables");
+
+    if (from->contact_name != NULL) {
+        (void)json_object_set_new(json, "contactName", json_string(from->contact_name));
+    }
+    if (from->message_template != NULL) {
+        (void)json_object_set_new(json, "messageTemplate", json_string(from->message_template));
+    }
+    for (size_t i = 0; i < from->variables.n; i++) {
+        (void)json_object_set_new(json_object_get(json, "variables"), from->variables.at[i].name,
+                                  json_string(from->variables.at[i].value));
+    }
+    return json;
+}
+
+int recipient_from_submitted(const struct submitted_recipient *from, struct arena *arena,
+                             struct recipient *out, struct err *err)
+{
+    json_t *json = submitted_json(from);
+    int rc = recipient_from_json(json, arena, out, err);
+
+    json_decref(json);
+    return rc;
+}
+
 /* ---- CSV ---- */
 
 static bool is_one_of(const char *name, const char *a, const char *b)

@@ -32,6 +32,10 @@ NODISCARD int recipient_phone(const char *name, const char *text, char out[PHONE
 NODISCARD int recipient_from_json(const struct json_t *json, struct arena *arena,
                                   struct recipient *out, struct err *err);
 
+/* The same of one that came over Kafka. */
+NODISCARD int recipient_from_submitted(const struct submitted_recipient *from, struct arena *arena,
+                                       struct recipient *out, struct err *err);
+
 /* The columns of a header row: phone (or phoneNumber), name (or contactName), messageTemplate; all
  * others are variables of that name. */
 struct recipient_columns {

@@ -149,34 +149,15 @@ static const char *config_text(const struct submitted_config *config, struct are
     return kept;
 }
 
-static json_t *recipient_json(const struct submitted_recipient *from)
-{
-    json_t *json = json_pack("{s:s, s:{}}", "phone", from->phone, "variables");
-
-    if (from->contact_name != NULL) {
-        (void)json_object_set_new(json, "contactName", json_string(from->contact_name));
-    }
-    if (from->message_template != NULL) {
-        (void)json_object_set_new(json, "messageTemplate", json_string(from->message_template));
-    }
-    for (size_t i = 0; i < from->variables.n; i++) {
-        (void)json_object_set_new(json_object_get(json, "variables"), from->variables.at[i].name,
-                                  json_string(from->variables.at[i].value));
-    }
-    return json;
-}
-
 static int add_recipients(struct blast_making *making, const struct blast_submission *submission,
                           struct refusal *why)
 {
     for (size_t i = 0; i < submission->recipients.n; i++) {
-        json_t *json = recipient_json(&submission->recipients.at[i]);
         struct recipient recipient;
         struct err err = {0};
-        int rc = recipient_from_json(json, &making->upload.arena, &recipient, &err);
 
-        json_decref(json);
-        if (rc < 0) {
+        if (recipient_from_submitted(&submission->recipients.at[i], &making->upload.arena,
+                                     &recipient, &err) < 0) {
             return refuse(why, REFUSED_INVALID, "INVALID_REQUEST", "recipients[%zu]: %s", i,
                           err.text);
         }
@@ -197,13 +178,10 @@ static int check_recipients(const struct blast_submission *submission, struct ar
         return refuse(why, REFUSED_INVALID, "INVALID_REQUEST", "recipients: there are none");
     }
     for (size_t i = 0; i < submission->recipients.n; i++) {
-        json_t *json = recipient_json(&submission->recipients.at[i]);
         struct recipient recipient;
         struct err err = {0};
-        int rc = recipient_from_json(json, arena, &recipient, &err);
 
-        json_decref(json);
-        if (rc < 0) {
+        if (recipient_from_submitted(&submission->recipients.at[i], arena, &recipient, &err) < 0) {
             return refuse(why, REFUSED_INVALID, "INVALID_REQUEST", "recipients[%zu]: %s", i,
                           err.text);
         }

@@ -219,29 +219,6 @@ int blast_find(struct ingress *ingress, int64_t user_id, const char *name, struc
 
 /* ---- messages ---- */
 
-/* F0's names and the stored ones behind them. */
-static const char *const statuses[][3] = {
-    {"pending", "PENDING", "DISPATCHED"},    {"sent", "SENT", "SENT"},
-    {"delivered", "DELIVERED", "DELIVERED"}, {"read", "READ", "READ"},
-    {"failed", "FAILED", "FAILED_RETRY"},    {"skipped", "SKIPPED", "SKIPPED"},
-    {"cancelled", "CANCELLED", "CANCELLED"},
-};
-
-static size_t status_index(const char *status)
-{
-    size_t i = 0;
-
-    while (i < sizeof(statuses) / sizeof(statuses[0]) && strcmp(statuses[i][0], status) != 0) {
-        i++;
-    }
-    return i;
-}
-
-bool message_status_is_known(const char *status)
-{
-    return status_index(status) < sizeof(statuses) / sizeof(statuses[0]);
-}
-
 /* The text that a message will have: what its template and variables give. */
 static const char *rendered(const struct pg_rows *rows, size_t at, const char *phone,
                             struct arena *arena)
@@ -296,11 +273,11 @@ static void message_from_row(const struct pg_rows *rows, size_t at, struct arena
 static struct pg_stmt *messages_stmt(const char *text, const char *blast_uuid, const char *status)
 {
     struct pg_stmt *stmt = pg_stmt_new(text);
-    size_t i = status != NULL ? status_index(status) : 0;
+    const char *const *stored = status != NULL ? view_f0_stored_statuses(status) : NULL;
 
     pg_add_uuid(stmt, blast_uuid);
-    pg_add_text(stmt, status != NULL ? statuses[i][1] : NULL);
-    pg_add_text(stmt, status != NULL ? statuses[i][2] : NULL);
+    pg_add_text(stmt, stored != NULL ? stored[0] : NULL);
+    pg_add_text(stmt, stored != NULL ? stored[1] : NULL);
     return stmt;
 }
 

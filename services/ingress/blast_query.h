@@ -29,13 +29,10 @@ NODISCARD int blast_find(struct ingress *ingress, int64_t user_id, const char *n
                          struct arena *arena, struct blast_row *out, struct err *err);
 
 struct message_filter {
-    const char *status; /* as F0 names it: "pending"; NULL: any */
+    const char *status; /* one that F0 knows (view_f0_stored_statuses); NULL: any */
     int64_t limit;
     int64_t offset;
 };
-
-/* True for a status that F0 knows. */
-bool message_status_is_known(const char *status);
 
 /* A page of a blast's messages by index; those not sent yet are rendered here. */
 NODISCARD int message_list(struct ingress *ingress, const char *blast_uuid,

@@ -1,5 +1,6 @@
-/* family: the five families of paths and the envelopes of their errors (C-03). F1, F2 and F3 come
- * with their endpoints: a row here, a render function, rows in the route table. */
+/* family: the families of paths that are served, and the envelopes of their errors (C-03). The
+ * contract names three more, F1 to F3: each would be a row here, a render function, and rows in the
+ * route table. */
 #ifndef INGRESS_FAMILY_H
 #define INGRESS_FAMILY_H
 

@@ -170,7 +170,7 @@ void on_f0_messages(struct http_request *request, void *ctx)
     json_t *messages;
 
     filter.status = filter.status != NULL && filter.status[0] != 0 ? filter.status : NULL;
-    if (filter.status != NULL && !message_status_is_known(filter.status)) {
+    if (filter.status != NULL && view_f0_stored_statuses(filter.status) == NULL) {
         http_fail(request, 400, "INVALID_STATUS",
                   "status must be one of pending, sent, delivered, read, failed, skipped, "
                   "cancelled");

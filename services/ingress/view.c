@@ -203,20 +203,36 @@ struct json_t *view_f0_blast(const struct blast_row *row)
 /* ---- F0: a message ---- */
 
 /* C-45: dispatched shows as pending, all else by its own name. */
-static const char *message_status(const char *status)
-{
-    static const char *const names[][2] = {
-        {"PENDING", "pending"},     {"DISPATCHED", "pending"}, {"SENT", "sent"},
-        {"DELIVERED", "delivered"}, {"READ", "read"},          {"FAILED", "failed"},
-        {"FAILED_RETRY", "failed"}, {"SKIPPED", "skipped"},    {"CANCELLED", "cancelled"},
-    };
+static const struct {
+    const char *shown;
+    const char *stored[2];
+} statuses[] = {
+    {"pending", {"PENDING", "DISPATCHED"}},    {"sent", {"SENT", "SENT"}},
+    {"delivered", {"DELIVERED", "DELIVERED"}}, {"read", {"READ", "READ"}},
+    {"failed", {"FAILED", "FAILED_RETRY"}},    {"skipped", {"SKIPPED", "SKIPPED"}},
+    {"cancelled", {"CANCELLED", "CANCELLED"}},
+};
+enum { STATUSES = sizeof(statuses) / sizeof(statuses[0]) };
 
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (strcmp(status, names[i][0]) == 0) {
-            return names[i][1];
+const char *const *view_f0_stored_statuses(const char *shown)
+{
+    for (size_t i = 0; i < STATUSES; i++) {
+        if (strcmp(shown, statuses[i].shown) == 0) {
+            return statuses[i].stored;
         }
     }
-    return "pending";
+    return NULL;
+}
+
+static const char *shown_status(const char *stored)
+{
+    for (size_t i = 0; i < STATUSES; i++) {
+        if (strcmp(stored, statuses[i].stored[0]) == 0 ||
+            strcmp(stored, statuses[i].stored[1]) == 0) {
+            return statuses[i].shown;
+        }
+    }
+    return statuses[0].shown;
 }
 
 static const struct shape_field f0_message_fields[] = {
@@ -241,7 +257,7 @@ struct json_t *view_f0_message(const struct message_row *row, struct arena *aren
     if (strchr(row->recipient, '@') == NULL) {
         shown.recipient = arena_printf(arena, "+%s", row->recipient);
     }
-    shown.status = message_status(row->status);
+    shown.status = shown_status(row->status);
     return shape_json(&f0_message_shape, &shown);
 }
 

@@ -111,6 +111,10 @@ struct message_rows {
 /* The state as projected, or as the runtime key says when that is newer. */
 struct session_view view_session_state(const struct session_row *row);
 
+/* The two stored statuses (the same twice where there is one) behind one that F0 shows, "pending";
+ * NULL: F0 knows no such status. */
+const char *const *view_f0_stored_statuses(const char *shown);
+
 /* Each gives a new reference. */
 struct json_t *view_f4_session(const struct session_row *row);
 struct json_t *view_f0_blast(const struct blast_row *row);

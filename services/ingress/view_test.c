@@ -214,6 +214,32 @@ static void a_session_shows_what_it_is_now(void **state)
     json_decref(have);
 }
 
+static void statuses_are_shown_and_found_by_one_name(void **state)
+{
+    static const char *const names[][2] = {
+        {"PENDING", "pending"},     {"DISPATCHED", "pending"}, {"SENT", "sent"},
+        {"DELIVERED", "delivered"}, {"READ", "read"},          {"FAILED", "failed"},
+        {"FAILED_RETRY", "failed"}, {"SKIPPED", "skipped"},    {"CANCELLED", "cancelled"},
+        {"LATER", "pending"},
+    };
+    struct arena arena = {0};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        const struct message_row row = {
+            .id = "m", .recipient = "62", .text = "Hi", .status = names[i][0]};
+        json_t *shown = view_f0_message(&row, &arena);
+        const char *const *stored = view_f0_stored_statuses(names[i][1]);
+
+        assert_string_equal(json_string_value(json_object_get(shown, "status")), names[i][1]);
+        assert_true(strcmp(stored[0], names[i][0]) == 0 || strcmp(stored[1], names[i][0]) == 0 ||
+                    strcmp(names[i][0], "LATER") == 0);
+        json_decref(shown);
+    }
+    assert_null(view_f0_stored_statuses("PENDING"));
+    arena_done(&arena);
+}
+
 static void a_message_shows_its_status(void **state)
 {
     const struct message_row row = {.id = "m",
@@ -341,6 +367,7 @@ int main(void)
         cmocka_unit_test(the_list_of_blasts_is_the_contracts),
         cmocka_unit_test(a_session_shows_what_it_is_now),
         cmocka_unit_test(a_message_shows_its_status),
+        cmocka_unit_test(statuses_are_shown_and_found_by_one_name),
         cmocka_unit_test(errors_wear_their_family),
         cmocka_unit_test(request_members_are_checked),
         cmocka_unit_test(urls_are_checked),

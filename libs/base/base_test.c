@@ -107,6 +107,17 @@ static void numbers_and_utf8_are_checked_whole(void **state)
     assert_false(text_is_utf8((struct bytes){(const uint8_t *)"a\0b", 3}));
 }
 
+static void a_text_is_clipped_at_a_characters_end(void **state)
+{
+    static const char text[] = "h\xc3\xa9\xf0\x9f\x99\x82"; /* of 1, 2 and 4 bytes */
+    static const size_t want[] = {0, 1, 1, 3, 3, 3, 3, 7, 7};
+
+    (void)state;
+    for (size_t max = 0; max < sizeof(want) / sizeof(want[0]); max++) {
+        assert_int_equal(text_clip(text, max), want[max]);
+    }
+}
+
 static void nesting_counts_outside_of_strings(void **state)
 {
     static const struct {
@@ -177,6 +188,7 @@ int main(void)
         cmocka_unit_test(uuids_carry_version_and_repeat_for_a_name),
         cmocka_unit_test(hex_and_base64_go_there_and_back_and_refuse_rubbish),
         cmocka_unit_test(numbers_and_utf8_are_checked_whole),
+        cmocka_unit_test(a_text_is_clipped_at_a_characters_end),
         cmocka_unit_test(nesting_counts_outside_of_strings),
         cmocka_unit_test(times_are_written_in_utc),
         cmocka_unit_test(a_crash_point_ends_the_process_the_nth_time_and_no_other_does),

@@ -114,6 +114,20 @@ bool text_is_utf8(struct bytes text)
     return true;
 }
 
+size_t text_clip(const char *text, size_t max)
+{
+    size_t n = strnlen(text, max + 1);
+
+    if (n <= max) {
+        return n;
+    }
+    n = max;
+    while (n > 0 && ((uint8_t)text[n] & 0xc0U) == 0x80) {
+        n--;
+    }
+    return n;
+}
+
 size_t text_json_too_deep(struct bytes json)
 {
     unsigned depth = 0;

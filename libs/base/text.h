@@ -23,6 +23,9 @@ bool text_to_int(const char *text, int64_t min, int64_t max, int64_t *out);
 
 bool text_is_utf8(struct bytes text); /* well-formed (no overlong forms, no surrogates), no NUL */
 
+/* How many bytes of @text (UTF-8) are kept of at most @max: whole characters. */
+size_t text_clip(const char *text, size_t max);
+
 enum { TEXT_JSON_DEPTH_MAX = 32 }; /* of what others sent */
 
 /* Where the brackets of a JSON text, outside of its strings, are first nested deeper than

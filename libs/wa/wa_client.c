@@ -1,8 +1,10 @@
 #include "wa/wa_client.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/err.h"
+#include "base/text.h"
 #include "wa/wa_ack.h"
 #include "wa/wa_client_internal.h"
 #include "wa/wa_link.h"
@@ -162,10 +164,13 @@ static void end_with(struct wa_client *client, const struct wa_event *event)
 void wa_client_end(struct wa_client *client, enum wa_end end, int code, const char *detail)
 {
     struct wa_event event = {.kind = WA_EVENT_ENDED};
+    const char *said = detail == NULL ? wa_end_text(end) : detail;
+    char clipped[WA_CLIENT_DETAIL_MAX + 1] = {0};
 
+    memcpy(clipped, said, text_clip(said, WA_CLIENT_DETAIL_MAX));
     event.ended.end = end;
     event.ended.code = code;
-    event.ended.detail = detail == NULL ? wa_end_text(end) : detail;
+    event.ended.detail = clipped;
     end_with(client, &event);
 }
 

@@ -30,6 +30,7 @@ enum {
     WA_CLIENT_PREKEYS_LOW = 5,     /* fewer than this at the server: more are wanted */
     WA_CLIENT_PREKEYS_FIRST = 812, /* how many to upload when the server has none, else ... */
     WA_CLIENT_PREKEYS_MORE = 50,
+    WA_CLIENT_DETAIL_MAX = 200, /* bytes of what the server says of an end; the rest is cut */
 
     WA_CLIENT_HANDSHAKE_MS = 20000, /* for each answer of the handshake, and to success */
     WA_CLIENT_REQUEST_MS = 75000,   /* for the answer to a request */

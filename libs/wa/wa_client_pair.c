@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/text.h"
 #include "wa/wa_client_internal.h"
 
 void wa_client_pair_drop(struct wa_client *client)
@@ -109,17 +110,10 @@ void wa_client_pair_offer(struct wa_client *client, const struct wa_node *iq)
 /* Take text from a peer, cut at a character's end. */
 static void copy_text(const char *from, char *to, size_t max)
 {
-    size_t n = from == NULL ? 0 : strlen(from);
+    const char *text = from == NULL ? "" : from;
+    size_t n = text_clip(text, max - 1);
 
-    if (n >= max) {
-        n = max - 1;
-        while (n > 0 && ((uint8_t)from[n] & 0xc0) == 0x80) {
-            n--;
-        }
-    }
-    if (n > 0) {
-        memcpy(to, from, n);
-    }
+    memcpy(to, text, n);
     to[n] = '\0';
 }
 

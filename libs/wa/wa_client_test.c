@@ -187,6 +187,35 @@ static void stream_errors_mean_what_the_table_says(void **state)
     }
 }
 
+/* What a server says of an end becomes part of an event. */
+static void what_is_said_of_an_end_has_a_limit(void **state)
+{
+    enum { MUCH = 1100000 };
+    struct fixture *f = *state;
+    struct wa_node *node = node_of(f, "failure");
+    char *much = arena_new0(&f->arena, MUCH + 1);
+
+    much[0] = 'x'; /* so that the limit falls into a character */
+    for (size_t i = 1; i + 1 < MUCH; i += 2) {
+        much[i] = '\xc3';
+        much[i + 1] = '\xa9';
+    }
+    pair(f);
+    connect_both(f);
+    wa_node_set(node, "reason", "409");
+    wa_node_set(node, "message", much);
+    host_says(f, node);
+    assert_ended(f, WA_END_REFUSED, 409);
+    assert_int_equal(strlen(last_event(f)->text), WA_CLIENT_DETAIL_MAX - 1);
+
+    connect_both(f);
+    node = node_of(f, "stream:error");
+    (void)wa_node_child(node, much);
+    host_says(f, node);
+    assert_ended(f, WA_END_STREAM, 0);
+    assert_int_equal(strlen(last_event(f)->text), WA_CLIENT_DETAIL_MAX - 1);
+}
+
 static void the_client_may_be_freed_inside_any_event(void **state)
 {
     static const enum wa_event_kind kinds[] = {WA_EVENT_LOGGED_IN, WA_EVENT_PREKEYS_WANTED,
@@ -337,6 +366,7 @@ int main(void)
         T(only_so_many_requests_wait),
         T(failures_mean_what_the_table_says),
         T(stream_errors_mean_what_the_table_says),
+        T(what_is_said_of_an_end_has_a_limit),
         T(the_client_may_be_freed_inside_any_event),
         T(a_repeated_or_changed_frame_ends_the_stream),
         T(messages_cut_at_every_byte_say_the_same),

@@ -20,8 +20,10 @@ struct wa_node;
 struct wa_receipt;
 
 enum {
-    INBOX_AHEAD_MAX = 64, /* stanzas that are read for at once */
-    INBOX_IDS_MAX = 2000, /* message ids that are looked up at once; one receipt has fewer */
+    INBOX_AHEAD_MAX = 64,    /* stanzas that are read for at once */
+    INBOX_IDS_MAX = 2000,    /* message ids that are looked up at once; one receipt has fewer */
+    INBOX_TEXT_MAX = 262144, /* bytes of a text that is told: 65,536 characters, as WhatsApp has
+                              * it, of the longest kind; the rest is cut */
 };
 
 enum inbox_bundle { BUNDLE_NONE, BUNDLE_ASKED, BUNDLE_HERE, BUNDLE_FAILED };

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "base/text.h"
 #include "connector/account.h"
 #include "connector/connector.h"
 #include "connector/inbox.h"
@@ -135,6 +136,12 @@ static size_t text_bytes(const struct inbound_message_received *received)
     return received->text != NULL ? strlen(received->text) : 0;
 }
 
+/* What others wrote, as long as an event may have it. NULL stays NULL. */
+static const char *clipped(struct arena *arena, const char *text, size_t max)
+{
+    return text == NULL ? NULL : arena_strndup(arena, text, text_clip(text, max));
+}
+
 static void tell(struct letter *letter, const struct wa_body *body)
 {
     struct turn *turn = letter->turn;
@@ -155,9 +162,9 @@ static void tell(struct letter *letter, const struct wa_body *body)
         .participant = letter->view.is_group
                            ? person_text(letter, &letter->view.sender, &letter->view.sender_alt)
                            : NULL,
-        .push_name = arena_strdup(arena, letter->message.notify),
+        .push_name = clipped(arena, letter->message.notify, WA_CREDS_NAME_MAX - 1),
         .kind = wa_body_kind_name(body->kind),
-        .text = arena_strdup(arena, body->text),
+        .text = clipped(arena, body->text, INBOX_TEXT_MAX),
         .timestamp = letter->message.time,
     };
     *(turn->told_last != NULL ? &turn->told_last->next : &turn->told) = told;
@@ -207,7 +214,7 @@ static void saw_own_name(struct account *account, const char *name)
 {
     struct seen *seen = account_seen_new(SESSION_SAW_PROFILE);
 
-    seen->saw.profile.push_name = arena_strdup(&seen->arena, name);
+    seen->saw.profile.push_name = clipped(&seen->arena, name, WA_CREDS_NAME_MAX - 1);
     account_see(account, seen);
 }
 

@@ -16,6 +16,9 @@
 /* Field numbers of a PreKeySignalMessage. */
 enum { PKMSG_PREKEY_ID = 1, PKMSG_SIGNED_PREKEY_ID = 6 };
 
+_Static_assert((int)WA_JID_DEVICE_MAX <= (int)SIGSTORE_DEVICE_MAX,
+               "a person's device has a record");
+
 void sigstore_addr_of(const struct wa_jid *jid, struct sigstore_addr *out)
 {
     static const char *const suffixes[] = {[WA_SERVER_PN] = "",

@@ -9,8 +9,10 @@ static void copy_attr(struct wa_node *to, const struct wa_node *from, const char
 {
     struct wa_jid jid;
 
-    if (wa_node_attr(from, key) != NULL && wa_node_attr_jid(from, key, &jid)) {
+    if (wa_node_attr_jid(from, key, &jid)) {
         wa_node_set_jid(to, as, &jid);
+    } else { /* no address, but what the server knows it by */
+        wa_node_set(to, as, wa_node_attr(from, key));
     }
 }
 

@@ -42,6 +42,23 @@ struct wa_jid wa_jid_of_server(enum wa_server server)
     return (struct wa_jid){.server = server};
 }
 
+/* The largest device number that the wire has a form for. */
+static unsigned device_max(enum wa_server server)
+{
+    switch (server) {
+    case WA_SERVER_PN:
+    case WA_SERVER_LID:
+    case WA_SERVER_HOSTED:
+    case WA_SERVER_HOSTED_LID:
+        return WA_JID_DEVICE_MAX;
+    case WA_SERVER_MSGR:
+    case WA_SERVER_INTEROP:
+        return UINT16_MAX;
+    default:
+        return 0;
+    }
+}
+
 /* A decimal number up to @max that fills all of @text. */
 static bool parse_number(const char *text, size_t n, unsigned max, unsigned *out)
 {
@@ -74,7 +91,7 @@ static bool parse_user(const char *text, size_t n, struct wa_jid *jid)
     if (colon != NULL) {
         size_t user = (size_t)(colon - text);
 
-        if (!parse_number(colon + 1, n - user - 1, UINT16_MAX, &device)) {
+        if (!parse_number(colon + 1, n - user - 1, device_max(jid->server), &device)) {
             return false;
         }
         n = ends_in_zero(text, user) ? user - 2 : user;

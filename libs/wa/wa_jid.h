@@ -9,8 +9,9 @@
 #include "base/attr.h"
 
 enum {
-    WA_JID_USER_MAX = 55, /* bytes of a user part; longer ones are not addresses */
-    WA_JID_TEXT_MAX = 96  /* bytes of a formatted address with its NUL */
+    WA_JID_USER_MAX = 55,    /* bytes of a user part; longer ones are not addresses */
+    WA_JID_DEVICE_MAX = 255, /* of a person: one byte on the wire */
+    WA_JID_TEXT_MAX = 96     /* bytes of a formatted address with its NUL */
 };
 
 /* name, text */
@@ -51,7 +52,8 @@ struct wa_jid wa_jid_make(enum wa_server server, const char *user, uint16_t devi
 struct wa_jid wa_jid_of_server(enum wa_server server);
 
 /* "user@server", "user:device@server", "user.0:device@server", "@server", or a bare known server
- * name. False, @out untouched, for anything else. */
+ * name. False, @out untouched, for anything else, also for a device that has no form on the wire:
+ * over WA_JID_DEVICE_MAX, or of a group and the like. */
 NODISCARD bool wa_jid_parse(const char *text, struct wa_jid *out);
 /* "user:device@server"; no device when 0, no "@" for a server's own address. "" for none. */
 const char *wa_jid_format(const struct wa_jid *jid, char out[WA_JID_TEXT_MAX]);

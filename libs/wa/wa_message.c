@@ -298,6 +298,9 @@ bool wa_message_view(const struct wa_message_received *message, const struct wa_
 
     view.is_group = speaks_for_others(&message->from);
     view.sender = view.is_group ? message->participant : message->from;
+    if (!wa_jid_is_user(&view.sender)) {
+        return false;
+    }
     view.from_me = is_own(&view.sender, own_pn, own_lid);
     if (view.is_group) {
         view.chat = message->from;

@@ -103,7 +103,8 @@ struct wa_message_view {
 };
 
 /* @own_pn, @own_lid: the reader's own addresses (devices do not matter); @own_lid may be none.
- * False, @out untouched: says to be sent by an own device and is not: drop it. */
+ * False, @out untouched: not sent by a person's device, or says to be sent by an own one and is
+ * not: drop it. */
 NODISCARD bool wa_message_view(const struct wa_message_received *message,
                                const struct wa_jid *own_pn, const struct wa_jid *own_lid,
                                struct wa_message_view *out);

@@ -206,6 +206,48 @@ static void group_message_names_its_sender(void **state)
     assert_true(view.from_me);
 }
 
+/* Devices that the wire has no form for, and senders that have no sessions. */
+static void who_cannot_have_written_is_not_read(void **state)
+{
+    static const struct {
+        const char *from;
+        const char *participant;
+        bool parses;
+    } cases[] = {
+        {"491:300@s.whatsapp.net", NULL, false},
+        {"1:2@g.us", NULL, false},
+        {"1@g.us", "491:300@lid", false},
+        {"1@g.us", "1:2@g.us", false},
+        {"491:300@msgr", NULL, true},
+        {"1@g.us", "491:300@msgr", true},
+        {"1@newsletter", NULL, true},
+        {"g.us", NULL, true},
+    };
+    struct arena *arena = *state;
+    struct wa_jid pn = wa_test_jid("500:3@s.whatsapp.net");
+    struct wa_jid none = {0};
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct wa_message_received message = received("491@s.whatsapp.net");
+        struct wa_node *node = wa_message_received_build(arena, &message);
+        struct wa_message_view view;
+        struct wa_node *ack;
+
+        wa_node_set(node, "from", cases[i].from);
+        wa_node_set(node, "participant", cases[i].participant);
+        assert_int_equal(wa_message_received_parse(node, arena, &message, NULL),
+                         cases[i].parses ? 0 : -ERR_INVALID);
+        if (cases[i].parses) {
+            assert_false(wa_message_view(&message, &pn, &none, &view));
+        }
+        ack = wa_test_wire(arena, wa_ack_for(arena, node, WA_NACK_PARSE));
+        assert_string_equal(wa_node_attr(ack, "to"), cases[i].from); /* as it came */
+        if (cases[i].participant != NULL) {
+            assert_string_equal(wa_node_attr(ack, "participant"), cases[i].participant);
+        }
+    }
+}
+
 static void unreadable_encs_are_counted(void **state)
 {
     struct arena *arena = *state;
@@ -277,6 +319,7 @@ int main(void)
         WA_TEST(echo_of_an_own_device_belongs_to_the_chat),
         WA_TEST(phone_data_is_told_apart),
         WA_TEST(group_message_names_its_sender),
+        WA_TEST(who_cannot_have_written_is_not_read),
         WA_TEST(unreadable_encs_are_counted),
         WA_TEST(acks_copy_what_the_server_matches_by),
         WA_TEST(server_ack_answers_from_the_chat),

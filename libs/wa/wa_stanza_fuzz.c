@@ -17,13 +17,38 @@ static void must(bool held)
     }
 }
 
+/* What a client answers to the stanza of @size bytes has a form on the wire; what is as large as a
+ * frame may come out larger, as texts are cleaned. */
+static void must_encode(const struct wa_node *answer, size_t size)
+{
+    struct buf out = {0};
+
+    must(wa_node_encode(answer, &out, NULL) == 0 || size > WA_NODE_PACKED_MAX / 64);
+    buf_done(&out);
+}
+
 /* What a parser said does not matter here. */
 static void may(bool held)
 {
     (void)held;
 }
 
-static void try_messages(const struct wa_node *node, struct arena *arena)
+/* All that a client may answer to a message. */
+static void try_answers(const struct wa_message_received *message,
+                        const struct wa_message_view *view, struct arena *arena, size_t size)
+{
+    const struct wa_retry retry = {.count = 1, .id = message->id, .time = message->time};
+    struct wa_receipt receipt;
+
+    /* what libsignal takes as a device; sigstore_addr_of is asked for no others */
+    must(wa_jid_is_user(&view->sender) && view->sender.device <= WA_JID_DEVICE_MAX);
+    wa_receipt_for(message, view, true, &receipt);
+    must_encode(wa_receipt_to_server(arena, &receipt), size);
+    must(wa_receipt_from_client(wa_receipt_to_server(arena, &receipt), arena, &receipt, NULL) == 0);
+    must_encode(wa_retry_to_server(arena, message, &retry), size);
+}
+
+static void try_messages(const struct wa_node *node, struct arena *arena, size_t size)
 {
     const struct wa_jid own = wa_jid_make(WA_SERVER_PN, "500", 3);
     const struct wa_jid none = {0};
@@ -38,11 +63,7 @@ static void try_messages(const struct wa_node *node, struct arena *arena)
         must(wa_message_received_parse(wa_message_received_build(arena, &received), arena,
                                        &received, NULL) == 0);
         if (wa_message_view(&received, &own, &none, &view)) {
-            struct wa_receipt receipt;
-
-            wa_receipt_for(&received, &view, true, &receipt);
-            must(wa_receipt_from_client(wa_receipt_to_server(arena, &receipt), arena, &receipt,
-                                        NULL) == 0);
+            try_answers(&received, &view, arena, size);
         }
     }
 }
@@ -53,6 +74,7 @@ static void try_receipts(const struct wa_node *node, struct arena *arena)
     struct wa_retry retry;
 
     if (wa_receipt_from_server(node, arena, &receipt, NULL) == 0) {
+        must(!wa_jid_is_user(&receipt.peer) || receipt.peer.device <= WA_JID_DEVICE_MAX);
         (void)wa_receipt_to_client(arena, &receipt);
     }
     if (wa_receipt_from_client(node, arena, &receipt, NULL) == 0) {
@@ -95,11 +117,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct wa_ack ack;
 
     if (wa_node_decode((struct bytes){data, size}, &arena, &node, NULL) == 0) {
-        try_messages(node, &arena);
+        try_messages(node, &arena, size);
         try_receipts(node, &arena);
         try_queries(node, &arena);
         if (!wa_ack_parse(node, &ack)) {
-            (void)wa_ack_for(&arena, node, 0);
+            must_encode(wa_ack_for(&arena, node, WA_NACK_PARSE), size);
         }
     }
     arena_done(&arena);

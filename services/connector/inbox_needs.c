@@ -276,6 +276,9 @@ static bool look_receipt(struct needs *needs, struct incoming *incoming, const s
         return true;
     }
     is_retry = receipt.type == WA_RECEIPT_RETRY;
+    if (is_retry && !wa_jid_is_user(&receipt.peer)) {
+        return true; /* has no session; it is refused */
+    }
     if (is_retry) {
         tell(needs->account->mailbox->lids, &receipt.peer, &receipt.sender_lid);
         if (!need_user(needs, &receipt.peer)) {

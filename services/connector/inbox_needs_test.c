@@ -235,26 +235,31 @@ static void tear_down(struct fixture *f)
     sigstore_free(&f->store);
 }
 
-/* @out asks for a message again, without keys; its device has never been met. */
-static void ask_again(struct fixture *f, struct incoming *out, const char *number)
+/* @out asks for a message again, without keys. */
+static void ask_again_by(struct fixture *f, struct incoming *out, const struct wa_jid *from)
 {
     struct arena arena = {0};
-    struct wa_message_received message = {.id = "3EB0", .time = 1, .from.server = WA_SERVER_PN};
+    struct wa_message_received message = {.id = "3EB0", .time = 1, .from = *from};
     struct wa_retry retry = {.count = 1, .registration_id = 7};
-    struct wa_jid from = wa_jid_make(WA_SERVER_PN, number, 0);
-    struct sigstore_addr addr;
-    struct sigstore_ref ref;
-    struct wa_node *node;
+    struct wa_node *node = wa_retry_to_server(&arena, &message, &retry);
 
-    message.from = from;
-    node = wa_retry_to_server(&arena, &message, &retry);
     (void)wa_node_unset(node, "to");
-    wa_node_set_jid(node, "from", &from);
+    wa_node_set_jid(node, "from", from);
     wa_node_set_int(node, "t", 1);
     assert_int_equal(wa_node_encode(node, &out->packed, NULL), 0);
     arena_done(&arena);
     out->tag = ++f->connector.tags;
     out->rows_asked = true;
+}
+
+/* The same of a device that has never been met. */
+static void ask_again(struct fixture *f, struct incoming *out, const char *number)
+{
+    struct wa_jid from = wa_jid_make(WA_SERVER_PN, number, 0);
+    struct sigstore_addr addr;
+    struct sigstore_ref ref;
+
+    ask_again_by(f, out, &from);
     sigstore_addr_of(&from, &addr);
     sigstore_peer_ref(&addr, &ref);
     sigstore_fill(f->account.signal, &ref, (struct bytes){NULL, 0}, 0);
@@ -313,9 +318,32 @@ static void both_addresses_of_a_device_are_looked_up(void **state)
     tear_down(&f);
 }
 
+/* Neither has a session here, and the second one no device number that one could be kept under. */
+static void who_has_no_session_needs_none(void **state)
+{
+    static const char *const senders[] = {"120363000000000000@g.us", "491:300@msgr"};
+    struct fixture f;
+
+    (void)state;
+    set_up(&f);
+    for (size_t i = 0; i < sizeof(senders) / sizeof(senders[0]); i++) {
+        struct wa_jid from;
+
+        assert_true(wa_jid_parse(senders[i], &from));
+        ask_again_by(&f, &f.first, &from);
+        f.mailbox.inbox_first = &f.first;
+        assert_true(inbox_is_ready(&f.account));
+        buf_clear(&f.first.packed);
+        f.first.is_ready = false;
+    }
+    assert_int_equal(n_requests, 0);
+    tear_down(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_has_no_session_needs_none),
         cmocka_unit_test(both_addresses_of_a_device_are_looked_up),
         cmocka_unit_test(a_stanza_that_was_handled_meanwhile_does_not_keep_others_from_asking),
     };

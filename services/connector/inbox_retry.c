@@ -113,19 +113,26 @@ static void keep(struct request *request, enum wa_enc_type type, const struct bu
         .time = request->retry.time,
     };
     struct resend *resend = mem_new0(sizeof(*resend));
-    struct turn_rows *rows = turn_row(request->turn, TURN_RETRY, request->account->partition);
+    struct turn_rows *rows;
+    struct err err = {0};
 
+    if (wa_node_encode(wa_message_sent_build(&request->arena, &message), &resend->stanza, &err) <
+        0) {
+        log_error("retry cannot be answered", LOG_STR("session", request->account->state.uuid),
+                  LOG_STR("why", err.text));
+        buf_done(&resend->stanza);
+        free(resend);
+        return;
+    }
     memcpy(resend->message_id, request->row->message_id, UUID_TEXT_MAX);
     (void)snprintf(resend->wa_message_id, sizeof(resend->wa_message_id), "%s",
                    request->row->wa_message_id);
     (void)wa_jid_format(&request->receipt->peer, resend->device);
     resend->count = request->retry.count;
     resend->is_new = true;
-    if (wa_node_encode(wa_message_sent_build(&request->arena, &message), &resend->stanza, NULL) <
-        0) {
-        abort(); /* its parts were bounded when they came in */
-    }
     LL_APPEND(request->account->mailbox->resends, resend);
+    metric_add(metrics.resent, 1);
+    rows = turn_row(request->turn, TURN_RETRY, request->account->partition);
     pg_array_uuid(rows->column[0], resend->message_id);
     pg_array_text(rows->column[1], resend->device);
     pg_array_int(rows->column[2], resend->count);
@@ -147,7 +154,6 @@ static bool answer(struct request *request)
         verdict = encrypt_again(request, &type, &cipher);
     }
     if (verdict == SIGSTORE_OK) {
-        metric_add(metrics.resent, 1);
         keep(request, type, &cipher);
     } else if (verdict != SIGSTORE_NOT_LOADED) {
         log_info("retry not answered", LOG_STR("session", request->account->state.uuid),

@@ -52,7 +52,6 @@ void mailbox_drop_out(struct mailbox *mailbox)
         free(outgoing);
     }
     mailbox->out_last = NULL;
-    mailbox->n_out = 0;
 }
 
 static void drop_rows(struct mailbox *mailbox, enum row_list list)

@@ -116,7 +116,6 @@ struct mailbox {
     uint64_t fetching_for; /* tag of the stanza for which a bundle is asked; 0: none */
     struct outgoing *out_first;
     struct outgoing *out_last;
-    size_t n_out;
     struct peers *peers;
     struct lids *lids;
     bool failing;    /* the session is gone: every open row fails, turn by turn */
@@ -178,7 +177,7 @@ void mailbox_set_phase(struct mailbox *mailbox, struct row *row, enum row_phase 
 bool mailbox_resend_acked(struct turn *turn, struct account *account, const struct wa_ack *ack);
 void mailbox_watch(struct account *account); /* wake up when the next row is due */
 
-/* Send @node (encoded here) once the open turn is committed. */
+/* Send @node (encoded here) once the open turn is committed. What cannot be encoded is not sent. */
 void mailbox_send_after(struct account *account, const struct wa_node *node);
 
 /* ---- connection ---- */

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/crash.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "connector/account.h"
 #include "connector/connector.h"
 #include "connector/inbox.h"
@@ -42,13 +43,17 @@ void mailbox_send_after(struct account *account, const struct wa_node *node)
 {
     struct mailbox *mailbox = account->mailbox;
     struct outgoing *outgoing = mem_new0(sizeof(*outgoing));
+    struct err err = {0};
 
-    if (wa_node_encode(node, &outgoing->node, NULL) < 0) {
-        abort(); /* made of parts that a decoder let through */
+    if (wa_node_encode(node, &outgoing->node, &err) < 0) { /* of what a peer said, too much */
+        log_warn("stanza cannot be answered", LOG_STR("session", account->state.uuid),
+                 LOG_STR("why", err.text));
+        buf_done(&outgoing->node);
+        free(outgoing);
+        return;
     }
     *(mailbox->out_last != NULL ? &mailbox->out_last->next : &mailbox->out_first) = outgoing;
     mailbox->out_last = outgoing;
-    mailbox->n_out++;
 }
 
 static void on_acked(void *ctx)
@@ -75,7 +80,6 @@ static void send_outgoing(struct account *account)
         free(outgoing);
     }
     mailbox->out_last = NULL;
-    mailbox->n_out = 0;
     loop_defer(account->connector->loop, on_acked, NULL);
 }
 

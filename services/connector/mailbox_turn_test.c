@@ -261,6 +261,26 @@ static void the_message_has_its_own_ack(void **state)
     assert_true(f->row.ack_due);
 }
 
+/* A peer chooses what is in it. */
+static void what_has_no_form_on_the_wire_is_not_sent(void **state)
+{
+    struct fixture *f = *state;
+    struct arena arena = {0};
+    struct wa_node *node = wa_node_new(&arena, "ack");
+    struct wa_jid to = wa_jid_make(WA_SERVER_PN, "4915122222222", 300);
+
+    wa_node_set_jid(node, "to", &to);
+    mailbox_send_after(&f->account, node);
+    assert_null(f->mailbox.out_first);
+    to.device = 3;
+    wa_node_set_jid(node, "to", &to);
+    mailbox_send_after(&f->account, node);
+    assert_non_null(f->mailbox.out_first);
+    mailbox_committed(&f->account);
+    assert_null(f->mailbox.out_first);
+    arena_done(&arena);
+}
+
 #define MAILBOX_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -270,6 +290,7 @@ int main(void)
         MAILBOX_TEST(one_ack_settles_what_was_written_for_that_device),
         MAILBOX_TEST(an_ack_that_names_nobody_settles_the_oldest),
         MAILBOX_TEST(the_message_has_its_own_ack),
+        MAILBOX_TEST(what_has_no_form_on_the_wire_is_not_sent),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -104,6 +104,9 @@ static int write_long(avro_value_t *value, const struct record_field *field, con
     } else {
         memcpy(&number, at, sizeof(number));
     }
+    if (field->most > 0 && (number > field->most || number < -field->most)) {
+        return err_set(err, ERR_INVALID, "%lld is no time", (long long)number);
+    }
     if (avro_value_get_type(value) == AVRO_INT32) {
         return avro_value_set_int(value, (int32_t)number) == 0 ? 0 : failed(err);
     }
@@ -296,6 +299,7 @@ static int serialise(avro_value_t *value, struct buf *out, struct err *err)
 int bus_schema_write(const struct bus_schema *schema, const void *record, struct buf *out,
                      struct err *err)
 {
+    size_t before = out->n;
     avro_value_t value;
     int rc;
 
@@ -305,6 +309,9 @@ int bus_schema_write(const struct bus_schema *schema, const void *record, struct
     rc = write_record(schema->plan, &value, record, schema->version, err);
     if (rc == 0) {
         rc = serialise(&value, out, err);
+    }
+    if (rc == 0) { /* what no reader would take is not written: it would be lost for all of them */
+        rc = bus_schema_check(schema, (struct bytes){out->p + before, out->n - before}, err);
     }
     avro_value_decref(&value);
     return rc;

@@ -2,13 +2,24 @@
 
 #include <string.h>
 
+#include "bus/bus_codec.h"
 #include "bus/bus_schema.h"
 #include "testkit/testkit.h"
+
+enum { LONG_LISTS_MAX = 2 };
 
 struct maker {
     struct arena *arena;
     struct testkit_random *random;
+    bool is_wild;
+    unsigned *long_lists; /* made so far */
 };
+
+/* Now and then, of a wild record. */
+static bool goes_wild(const struct maker *maker, uint32_t one_in)
+{
+    return maker->is_wild && testkit_below(maker->random, one_in) == 0;
+}
 
 static void fill(const struct maker *maker, const struct record_type *type, void *record, int kind);
 
@@ -16,6 +27,9 @@ static const char *some_text(const struct maker *maker)
 {
     static const char *const texts[] = {"", "a", "Halo Büdi", "語", "😀 emoji", "line\nline"};
 
+    if (goes_wild(maker, 64)) {
+        return "\xff no UTF-8";
+    }
     return arena_printf(maker->arena, "%s%u", texts[testkit_below(maker->random, 6)],
                         testkit_below(maker->random, 1000));
 }
@@ -24,6 +38,11 @@ static void fill_list(const struct maker *maker, const struct record_field *fiel
 {
     struct bus_list list = {.n = testkit_below(maker->random, 4)};
 
+    if (*maker->long_lists < LONG_LISTS_MAX &&
+        goes_wild(maker, 8)) { /* alone it is fine, with what is in it or beside it too many */
+        list.n = BUS_RECORD_ITEMS_MAX - testkit_below(maker->random, 4);
+        (*maker->long_lists)++;
+    }
     if (field->kind == RECORD_STRING_LIST) {
         const char **texts = arena_array0(maker->arena, list.n, sizeof(*texts));
 
@@ -50,14 +69,23 @@ static void fill_list(const struct maker *maker, const struct record_field *fiel
     memcpy(at, &list, sizeof(list));
 }
 
+static int64_t wild_number(const struct maker *maker, int64_t most)
+{
+    const int64_t numbers[] = {INT64_MIN, INT64_MAX, most, -most, most + 1, -most - 1};
+
+    return numbers[testkit_below(maker->random, sizeof(numbers) / sizeof(numbers[0]))];
+}
+
 static void fill_number(const struct maker *maker, const struct record_field *field, void *record)
 {
     int64_t wide = (int64_t)(testkit_next(maker->random) >> 23); /* may be a time of this century */
-    int32_t narrow = (int32_t)wide;
     bool flag = (wide & 1) != 0;
     bool has = true;
     void *at = bus_member(record, field->offset);
+    int32_t narrow;
 
+    wide = goes_wild(maker, 8) ? wild_number(maker, field->most) : wide;
+    narrow = (int32_t)wide;
     if (field->nullable) {
         memcpy(bus_member(record, field->has_offset), &has, sizeof(has));
     }
@@ -116,12 +144,23 @@ static void fill(const struct maker *maker, const struct record_type *type, void
     }
 }
 
-void *bus_any_record(enum topic topic, struct arena *arena, uint64_t seed, int kind)
+static void *make(enum topic topic, struct arena *arena, uint64_t seed, int kind, bool is_wild)
 {
     struct testkit_random random = {seed};
-    struct maker maker = {arena, &random};
+    unsigned long_lists = 0;
+    struct maker maker = {arena, &random, is_wild, &long_lists};
     void *record = arena_new0(arena, topics[topic].type->size);
 
     fill(&maker, topics[topic].type, record, kind);
     return record;
+}
+
+void *bus_any_record(enum topic topic, struct arena *arena, uint64_t seed, int kind)
+{
+    return make(topic, arena, seed, kind, false);
+}
+
+void *bus_wild_record(enum topic topic, struct arena *arena, uint64_t seed, int kind)
+{
+    return make(topic, arena, seed, kind, true);
 }

@@ -11,4 +11,7 @@
  * are null in one of three. Lives as long as @arena. */
 void *bus_any_record(enum topic topic, struct arena *arena, uint64_t seed, int kind);
 
+/* The same, but here and there with what is over a limit, or just under one. */
+void *bus_wild_record(enum topic topic, struct arena *arena, uint64_t seed, int kind);
+
 #endif

@@ -74,7 +74,7 @@ bool wa_ack_parse(const struct wa_node *node, struct wa_ack *out)
         !wa_node_attr_int(node, "error", 0, ERROR_MAX, &error)) {
         error = WA_NACK_UNHANDLED; /* refused, for a reason that is no number */
     }
-    wa_optional_int(node, "t", INT64_MAX / 1000, &made.time);
+    made.time = wa_node_attr_time(node, "t");
     made.error = (int)error;
     *out = made;
     return true;

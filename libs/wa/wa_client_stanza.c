@@ -6,11 +6,12 @@
 
 enum { DAY_MS = 24 * 3600 * 1000, WEEK_MS = 7 * DAY_MS };
 
-static int64_t int_attr(const struct wa_node *node, const char *key, int64_t missing)
+/* Numbers, such as codes and counts: what is none, or too large for one, counts as missing. */
+static int int_attr(const struct wa_node *node, const char *key, int missing)
 {
     int64_t v = missing;
 
-    return wa_node_attr_int(node, key, 0, INT64_MAX / 1000, &v) ? v : missing;
+    return wa_node_attr_int(node, key, 0, INT32_MAX, &v) ? (int)v : missing;
 }
 
 /* ---- login ---- */
@@ -108,7 +109,7 @@ static void on_success(struct wa_client *client, const struct wa_node *node)
     if (client->phase == WA_PHASE_OPEN && wa_creds_is_paired(client->config.creds)) {
         client->phase = WA_PHASE_SETTLING;
         client->step_ms = INT64_MAX;
-        event.logged_in.server_s = int_attr(node, "t", 0);
+        event.logged_in.server_s = wa_node_attr_time(node, "t");
         if (!wa_node_attr_jid(node, "lid", &event.logged_in.lid)) {
             event.logged_in.lid = (struct wa_jid){0};
         }
@@ -128,7 +129,7 @@ static void on_success(struct wa_client *client, const struct wa_node *node)
 
 static void on_failure(struct wa_client *client, const struct wa_node *node)
 {
-    int code = (int)int_attr(node, "reason", 500);
+    int code = int_attr(node, "reason", 500);
     const char *detail = wa_node_attr(node, "message");
 
     switch (code) {
@@ -161,7 +162,7 @@ static void on_failure(struct wa_client *client, const struct wa_node *node)
 static void on_stream_error(struct wa_client *client, const struct wa_node *node)
 {
     const struct wa_node *conflict = wa_node_find(node, "conflict");
-    int code = (int)int_attr(node, "code", 0);
+    int code = int_attr(node, "code", 0);
 
     if (wa_node_attr_is(conflict, "type", "device_removed")) {
         wa_client_end(client, WA_END_LOGGED_OUT, code, NULL);

@@ -30,6 +30,20 @@ static void stanzas_are_events_and_are_acked_when_told(void **state)
     }
 }
 
+/* The login goes on, with the time of our own clock. */
+static void a_server_with_no_sense_of_time_is_not_believed(void **state)
+{
+    struct fixture *f = *state;
+    struct wa_node *success = node_of(f, "success");
+
+    pair(f);
+    connect_both(f);
+    wa_node_set(success, "t", "9223372036854775");
+    host_says(f, success);
+    assert_int_equal(last_event(f)->kind, WA_EVENT_LOGGED_IN);
+    assert_int_equal(last_event(f)->number, 0);
+}
+
 static void ib_stanzas_are_told_apart(void **state)
 {
     struct fixture *f = *state;
@@ -359,6 +373,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(stanzas_are_events_and_are_acked_when_told),
+        T(a_server_with_no_sense_of_time_is_not_believed),
         T(ib_stanzas_are_told_apart),
         T(a_ping_of_the_server_is_answered),
         T(requests_get_their_own_answers),

@@ -142,6 +142,9 @@ static inline void on_event(void *ctx, const struct wa_event *event)
     case WA_EVENT_PAIR_REFUSED:
         seen->number = event->pair_refused;
         break;
+    case WA_EVENT_LOGGED_IN:
+        seen->number = event->logged_in.server_s;
+        break;
     case WA_EVENT_PREKEYS_WANTED:
         seen->number = event->prekeys.at_server;
         break;

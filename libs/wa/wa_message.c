@@ -135,7 +135,7 @@ int wa_message_sent_parse(const struct wa_node *node, struct arena *arena,
     wa_optional_jid(node, "participant", &made.participant);
     wa_optional_jid(node, "recipient", &made.recipient);
     wa_optional_jid(node, "peer_recipient_pn", &made.peer_recipient_pn);
-    wa_optional_int(node, "t", INT64_MAX, &made.time);
+    made.time = wa_node_attr_time(node, "t");
     made.device_identity = wa_node_bytes(wa_node_find(node, "device-identity"));
     if (enc != NULL && !wa_enc_parse(enc, &made.enc)) {
         return err_set(err, ERR_INVALID, "the enc of message %s is malformed", made.id);
@@ -246,10 +246,10 @@ int wa_message_received_parse(const struct wa_node *node, struct arena *arena,
     int rc;
 
     if (!wa_node_is(node, "message") || !id_is_fine(made.id) ||
-        !wa_node_attr_jid(node, "from", &made.from) ||
-        !wa_node_attr_int(node, "t", 0, INT64_MAX / 1000, &made.time)) {
+        !wa_node_attr_jid(node, "from", &made.from) || wa_node_attr(node, "t") == NULL) {
         return err_set(err, ERR_INVALID, "a message without id, sender or time");
     }
+    made.time = wa_node_attr_time(node, "t");
     wa_optional_jid(node, "participant", &made.participant);
     if (speaks_for_others(&made.from) && wa_jid_is_none(&made.participant)) {
         return err_set(err, ERR_INVALID, "group message %s does not say who wrote it", made.id);

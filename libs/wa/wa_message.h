@@ -61,7 +61,7 @@ struct wa_message_received {
     const char *id;
     struct wa_jid from;        /* the sending device; of a group or broadcast that one */
     struct wa_jid participant; /* the sending device in a group or broadcast; none */
-    int64_t time;              /* seconds, the server's */
+    int64_t time;              /* seconds, the server's; 0: what it says is no time */
     const char *type;
     const char *notify;          /* the sender's push name; NULL */
     const char *addressing_mode; /* NULL */

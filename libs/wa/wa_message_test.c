@@ -248,6 +248,24 @@ static void who_cannot_have_written_is_not_read(void **state)
     }
 }
 
+static void a_message_of_no_time_is_read_all_the_same(void **state)
+{
+    struct arena *arena = *state;
+    struct wa_message_received message = received("491@s.whatsapp.net");
+    struct wa_message_received got;
+    struct wa_node *node;
+    struct wa_ack ack;
+
+    message.time = INT64_C(1700000000000); /* milliseconds */
+    node = wa_message_received_build(arena, &message);
+    assert_int_equal(wa_message_received_parse(node, arena, &got, NULL), 0);
+    assert_int_equal(got.time, 0);
+    (void)wa_node_unset(node, "t");
+    assert_int_equal(wa_message_received_parse(node, arena, &got, NULL), -ERR_INVALID);
+    assert_true(wa_ack_parse(wa_ack_sent(arena, node, message.time, 0), &ack));
+    assert_int_equal(ack.time, 0);
+}
+
 static void unreadable_encs_are_counted(void **state)
 {
     struct arena *arena = *state;
@@ -320,6 +338,7 @@ int main(void)
         WA_TEST(phone_data_is_told_apart),
         WA_TEST(group_message_names_its_sender),
         WA_TEST(who_cannot_have_written_is_not_read),
+        WA_TEST(a_message_of_no_time_is_read_all_the_same),
         WA_TEST(unreadable_encs_are_counted),
         WA_TEST(acks_copy_what_the_server_matches_by),
         WA_TEST(server_ack_answers_from_the_chat),

@@ -227,6 +227,13 @@ bool wa_node_attr_int(const struct wa_node *node, const char *key, int64_t min, 
     return attr != NULL && text_to_int(attr->text, min, max, out);
 }
 
+int64_t wa_node_attr_time(const struct wa_node *node, const char *key)
+{
+    int64_t at = 0;
+
+    return wa_node_attr_int(node, key, 0, WA_NODE_TIME_MAX, &at) ? at : 0;
+}
+
 static struct wa_node *find_named(const struct wa_node *node, const char *tag, size_t n)
 {
     WA_NODE_EACH(child, node)

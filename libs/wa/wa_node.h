@@ -31,6 +31,9 @@ enum {
     WA_NODE_LIST_MAX = 65535            /* children of one node */
 };
 
+/* The last second of the year 9999: what is later is no time, but for example milliseconds. */
+#define WA_NODE_TIME_MAX INT64_C(253402300799)
+
 enum wa_content { WA_CONTENT_NONE, WA_CONTENT_CHILDREN, WA_CONTENT_BYTES, WA_CONTENT_TEXT };
 
 struct wa_attr {
@@ -91,6 +94,8 @@ bool wa_node_attr_is(const struct wa_node *node, const char *key, const char *va
 NODISCARD bool wa_node_attr_jid(const struct wa_node *node, const char *key, struct wa_jid *out);
 NODISCARD bool wa_node_attr_int(const struct wa_node *node, const char *key, int64_t min,
                                 int64_t max, int64_t *out);
+/* The attribute as a time in seconds, at most WA_NODE_TIME_MAX; 0 when it is none, or missing. */
+int64_t wa_node_attr_time(const struct wa_node *node, const char *key);
 struct wa_node *wa_node_find(const struct wa_node *node, const char *tag);  /* first child; NULL */
 struct wa_node *wa_node_path(const struct wa_node *node, const char *path); /* "usync/list" */
 size_t wa_node_count(const struct wa_node *node, const char *tag); /* children; NULL tag: all */

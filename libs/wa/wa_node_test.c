@@ -358,6 +358,30 @@ static void readers_answer_for_what_is_there_and_what_is_not(void **state)
     assert_false(wa_node_is(NULL, "x"));
 }
 
+static void a_time_of_no_calendar_is_none(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t want;
+    } cases[] = {
+        {"0", 0},
+        {"1700000000", 1700000000},
+        {"253402300799", WA_NODE_TIME_MAX},
+        {"253402300800", 0},
+        {"1700000000000", 0}, /* milliseconds */
+        {"9223372036854775807", 0},
+        {"-1", 0},
+        {"soon", 0},
+    };
+    struct wa_node *node = wa_node_new(*state, "receipt");
+
+    assert_int_equal(wa_node_attr_time(node, "t"), 0);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        wa_node_set(node, "t", cases[i].text);
+        assert_true(wa_node_attr_time(node, "t") == cases[i].want);
+    }
+}
+
 static void a_dump_shows_no_bytes(void **state)
 {
     struct wa_node *iq = wa_node_iq(*state, "get", "encrypt", "1");
@@ -457,6 +481,7 @@ int main(void)
         T(depth_and_attributes_have_their_limits),
         T(texts_of_a_peer_become_clean),
         T(readers_answer_for_what_is_there_and_what_is_not),
+        T(a_time_of_no_calendar_is_none),
         T(a_dump_shows_no_bytes),
         T(random_trees_round_trip_and_survive_any_cut),
     };

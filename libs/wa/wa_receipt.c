@@ -108,7 +108,7 @@ static int take_ids(const struct wa_node *node, struct arena *arena, struct wa_r
     {
         const char *id = wa_node_attr(item, "id");
 
-        if (wa_node_is(item, "item") && id != NULL) {
+        if (wa_node_is(item, "item") && id != NULL && strlen(id) <= WA_MESSAGE_ID_MAX) {
             more[out->n_more++] = id;
         }
     }
@@ -133,7 +133,7 @@ static int take_users(const struct wa_node *node, struct arena *arena, struct wa
         struct wa_receipt_user *to = &users[out->n_users];
 
         if (wa_node_is(user, "user") && wa_node_attr_jid(user, "jid", &to->user)) {
-            wa_optional_int(user, "t", INT64_MAX / 1000, &to->time);
+            to->time = wa_node_attr_time(user, "t");
             out->n_users++;
         }
     }
@@ -158,7 +158,7 @@ static int parse(const struct wa_node *node, const char *peer_key, struct arena 
     wa_optional_jid(node, "participant", &made.participant);
     wa_optional_jid(node, "recipient", &made.recipient);
     wa_optional_jid(node, "sender_lid", &made.sender_lid);
-    wa_optional_int(node, "t", INT64_MAX / 1000, &made.time);
+    made.time = wa_node_attr_time(node, "t");
     wa_optional_int(node, "offline", INT32_MAX, &offline);
     made.offline = (int)offline;
     rc = take_ids(node, arena, &made, err);
@@ -289,7 +289,7 @@ int wa_retry_parse(const struct wa_node *receipt, struct wa_retry *out, struct e
     if (made.id == NULL) {
         made.id = wa_node_attr(receipt, "id");
     }
-    wa_optional_int(inner, "t", INT64_MAX / 1000, &made.time);
+    made.time = wa_node_attr_time(inner, "t");
     wa_optional_int(inner, "error", 1000, &reason);
     made.count = (int)count;
     made.reason = (unsigned)reason;

@@ -53,7 +53,7 @@ struct wa_receipt {
     const char *category;      /* NULL */
     int64_t time;              /* seconds; 0: none */
     int offline;               /* as of a message; -1: live. Only to clients */
-    const char *const *more;   /* further message ids */
+    const char *const *more;   /* further message ids, without those that are too long for one */
     size_t n_more;
     const struct wa_receipt_user *users; /* of a group: who, each at which time */
     size_t n_users;

@@ -31,6 +31,29 @@ static void receipt_arrives_as_it_was(void **state)
     assert_int_equal(wa_receipt_from_server(node, arena, &got, NULL), -ERR_INVALID);
 }
 
+static void what_makes_no_sense_in_a_receipt_is_left_out(void **state)
+{
+    struct arena *arena = *state;
+    const char *long_id = arena_printf(arena, "%0*d", WA_MESSAGE_ID_MAX + 1, 1);
+    const char *const more[] = {long_id, "M2"};
+    const struct wa_receipt receipt = {.id = "M1",
+                                       .type = WA_RECEIPT_READ,
+                                       .peer = wa_test_jid("491@s.whatsapp.net"),
+                                       .time = INT64_C(1700000000000), /* milliseconds */
+                                       .offline = -1,
+                                       .more = more,
+                                       .n_more = 2};
+    struct wa_receipt got;
+
+    assert_int_equal(
+        wa_receipt_from_server(wa_test_wire(arena, wa_receipt_to_client(arena, &receipt)), arena,
+                               &got, NULL),
+        0);
+    assert_int_equal(got.time, 0);
+    assert_int_equal(got.n_more, 1);
+    assert_string_equal(got.more[0], "M2");
+}
+
 static void delivery_has_no_type_and_unknown_ones_are_kept_apart(void **state)
 {
     struct arena *arena = *state;
@@ -175,6 +198,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WA_TEST(receipt_arrives_as_it_was),
+        WA_TEST(what_makes_no_sense_in_a_receipt_is_left_out),
         WA_TEST(delivery_has_no_type_and_unknown_ones_are_kept_apart),
         WA_TEST(group_receipt_lists_its_readers),
         WA_TEST(each_kind_of_message_gets_its_receipt),

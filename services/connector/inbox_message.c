@@ -165,7 +165,8 @@ static void tell(struct letter *letter, const struct wa_body *body)
         .push_name = clipped(arena, letter->message.notify, WA_CREDS_NAME_MAX - 1),
         .kind = wa_body_kind_name(body->kind),
         .text = clipped(arena, body->text, INBOX_TEXT_MAX),
-        .timestamp = letter->message.time,
+        .timestamp =
+            letter->message.time != 0 ? letter->message.time : turn->now_us / INT64_C(1000000),
     };
     *(turn->told_last != NULL ? &turn->told_last->next : &turn->told) = told;
     turn->told_last = told;

@@ -8,6 +8,8 @@
 #include "wa/wa_ack.h"
 #include "wa/wa_receipt.h"
 
+_Static_assert(WA_NODE_TIME_MAX * 1000 <= RECORD_TIME_MS_MAX, "a stanza's time is one of an event");
+
 static void raise_one(struct turn *turn, struct account *account, const char *id,
                       enum message_input_kind kind, int64_t at_ms)
 {

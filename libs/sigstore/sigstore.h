@@ -2,7 +2,7 @@
  *
  * No I/O. An account's records live in a cache; what is not there is asked for by a backend.
  * Changes go into a staged copy, which sigstore_commit makes the cached one and sigstore_rollback
- * drops (ledger.md, S1): begin, encrypt and decrypt any number, write what sigstore_change_at
+ * drops (ledger.md, S1): begin, encrypt and decrypt any number, write what sigstore_change_next
  * lists, then commit. One operation either changes all it must or nothing at all.
  *
  *     loaded --encrypt--> staged --sigstore_commit--> loaded (version + 1)

@@ -33,7 +33,8 @@ NODISCARD int submissions_new(struct ingress *ingress, struct submissions **out,
 
 bool submissions_is_ready(const struct submissions *submissions, struct err *why);
 
-/* Take nothing any more; call @fn(@ctx) when what is being decided has ended. */
+/* Take nothing any more; call @fn(@ctx) when what is being decided has ended: before this returns
+ * when nothing is. */
 void submissions_drain(struct submissions *submissions, void (*fn)(void *ctx), void *ctx);
 void submissions_free(struct submissions **submissions); /* NULL is fine */
 

@@ -4,8 +4,8 @@
  * at assignment and keep the pointer, which stays good until the process ends; updating is one
  * relaxed atomic operation. All calls: any thread.
  *
- *     struct metric *sent = metric_counter("kentongan_messages_sent_total", "Acked by the server",
- * ""); struct metric *lag = metric_gauge_for("kentongan_consumer_lag", "Records behind",
+ *     struct metric *sent = metric_counter("kentongan_messages_sent_total", "Acked by the server");
+ *     struct metric *lag = metric_gauge_for("kentongan_consumer_lag", "Records behind",
  *                                           "topic=\"%s\",partition=\"%d\"", topic, partition);
  *     metric_add(sent, 1);
  *     metric_set(lag, 17); */

@@ -20,14 +20,15 @@ enum {
 
 /* Append @record (the struct of topics[@topic].type) to @out, with the newest schema of the topic.
  * A command's or event's type name and schema_version are written by the codec from `kind`: what
- * the struct says there is not looked at. On failure @out is as it was: -ERR_INVALID   a member
- * that must not be null is NULL, text is no UTF-8, no such kind; names it -ERR_LIMIT     over
- * BUS_RECORD_MAX */
+ * the struct says there is not looked at. On failure @out is as it was:
+ *   -ERR_INVALID  a member that must not be null is NULL, text is no UTF-8, no such kind; names it
+ *   -ERR_LIMIT    over BUS_RECORD_MAX */
 NODISCARD int bus_encode(enum topic topic, const void *record, struct buf *out, struct err *err);
 
 /* Read @from into @record (zeroed first; lives as long as @arena; borrows nothing of @from) with
  * the schema that it names; members that this schema does not have get the newest schema's
- * defaults. -ERR_INVALID   not one whole well-formed record of this topic; names the member and why
+ * defaults.
+ *   -ERR_INVALID   not one whole well-formed record of this topic; names the member and why
  *   -ERR_LIMIT     over BUS_RECORD_MAX or BUS_RECORD_ITEMS_MAX
  *   -ERR_NOT_FOUND a schema id that this build does not know: newer writers run somewhere */
 NODISCARD int bus_decode(enum topic topic, struct bytes from, struct arena *arena, void *record,

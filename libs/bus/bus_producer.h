@@ -82,14 +82,15 @@ NODISCARD int bus_producer_new(struct loop *loop, const struct bus_producer_opti
                                struct bus_producer **out, struct err *err);
 
 /* Any thread. Queue @send; copies what it points to.
- *   -ERR_LIMIT    queue_max records are on their way (try when some are delivered), or the record
- * is over BUS_RECORD_MAX, or over BUS_HEADERS_MAX headers -ERR_CLOSED   the producer must be
- * replaced (BUS_PRODUCER_RELAY) */
+ *   -ERR_LIMIT   queue_max records are on their way (try when some are delivered), or the record is
+ *                over BUS_RECORD_MAX, or over BUS_HEADERS_MAX headers
+ *   -ERR_CLOSED  the producer must be replaced (BUS_PRODUCER_RELAY) */
 NODISCARD int bus_producer_send(struct bus_producer *producer, const struct bus_send *send,
                                 struct err *err);
 
 /* Any thread but the loop's. As bus_producer_send, and wait for the delivery, which `delivered`
- * does not hear of. Gives the offset in *@offset (may be NULL). -ERR_TIMEOUT    surely not written
+ * does not hear of. Gives the offset in *@offset (may be NULL).
+ *   -ERR_TIMEOUT    surely not written
  *   -ERR_UNCERTAIN  may or may not be written; also when @timeout_ms passed first */
 NODISCARD int bus_producer_send_wait(struct bus_producer *producer, const struct bus_send *send,
                                      int64_t timeout_ms, int64_t *offset, struct err *err);

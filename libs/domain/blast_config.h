@@ -27,8 +27,9 @@ struct blast_config {
 struct blast_config blast_config_default(void);
 
 /* Read @json over @defaults: absent members keep theirs; unknown members are allowed. NULL or "" is
- * all defaults. -ERR_INVALID   not an object, a wrong type, or a value out of bounds; says which
- * member -ERR_LIMIT     over BLAST_CONFIG_MAX */
+ * all defaults.
+ *   -ERR_INVALID  not an object, a wrong type, or a value out of bounds; says which member
+ *   -ERR_LIMIT    over BLAST_CONFIG_MAX */
 NODISCARD int blast_config_from_json(const char *json, const struct blast_config *defaults,
                                      struct blast_config *out, struct err *err);
 

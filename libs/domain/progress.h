@@ -9,9 +9,8 @@
 #include "domain/hours.h"
 
 enum { PROGRESS_TEXT_MAX = 16 };
-#define PROGRESS_ESTIMATE_MAX_MS                                    \
-    (INT64_C(3650) * 86400000) /* what takes longer has no estimate \
-                                */
+/* what takes longer has no estimate */
+#define PROGRESS_ESTIMATE_MAX_MS (INT64_C(3650) * 86400000)
 
 /* Tenths of a percent, rounded down, with two decimals: 320 of 850 is "37.60" (C-21). */
 void progress_percentage(int32_t current_index, int32_t total, char out[PROGRESS_TEXT_MAX]);

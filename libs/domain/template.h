@@ -24,8 +24,8 @@ struct template_values {
 };
 
 /* Append the text of @template to @out. Values go in as they are and are not looked at again. A
- * name without a value becomes nothing and is counted in @missing (may be NULL). -ERR_LIMIT   the
- * text would be over TEMPLATE_OUTPUT_MAX; @out is as it was */
+ * name without a value becomes nothing and is counted in @missing (may be NULL).
+ *   -ERR_LIMIT  the text would be over TEMPLATE_OUTPUT_MAX; @out is as it was */
 NODISCARD int template_render(const char *template, const struct template_values *values,
                               struct buf *out, unsigned *missing);
 

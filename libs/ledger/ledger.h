@@ -222,8 +222,9 @@ void ledger_ask(struct ledger_tx *tx, struct pg_stmt *stmt, pg_rows_cb *fn, void
 /* Stage one event, or one command for another service, with the key of its aggregate, for the same
  * partition of @topic (in config.outputs). @record is the struct of the topic; position and epoch
  * are filled in where it has them, event_id too when NULL. It is encoded here; nothing of it is
- * kept. -ERR_LIMIT    too large for Kafka, or more than LEDGER_EVENTS_MAX -ERR_INVALID  a member
- * that must be there is missing */
+ * kept.
+ *   -ERR_LIMIT    too large for Kafka, or more than LEDGER_EVENTS_MAX
+ *   -ERR_INVALID  a member that must be there is missing */
 NODISCARD int ledger_emit(struct ledger_tx *tx, int partition, enum topic topic, const char *key,
                           void *record, struct err *err);
 

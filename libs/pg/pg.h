@@ -62,11 +62,14 @@ size_t pg_pending(const struct pg *pg); /* units not finished */
 typedef void pg_rows_cb(const struct pg_rows *rows, const struct err *err, void *ctx);
 
 /* One statement in a transaction of its own. Takes @stmt, which must not expect a number of rows
- * (it could not be undone). @fn may be NULL. Fails with -ERR_CLOSED     not sent: the connection
- * was lost or is not there -ERR_UNCERTAIN  sent, then the connection was lost -ERR_CONFLICT   a
- * constraint, a deadlock (undone) -ERR_TIMEOUT    one of the time-outs (undone) -ERR_REFUSED    no
- * right to do so -ERR_INVALID    a value that its column cannot hold (undone) -ERR_EXTERNAL
- * anything else the server said (undone) */
+ * (it could not be undone). @fn may be NULL. Fails with
+ *   -ERR_CLOSED     not sent: the connection was lost or is not there
+ *   -ERR_UNCERTAIN  sent, then the connection was lost
+ *   -ERR_CONFLICT   a constraint, a deadlock (undone)
+ *   -ERR_TIMEOUT    one of the time-outs (undone)
+ *   -ERR_REFUSED    no right to do so
+ *   -ERR_INVALID    a value that its column cannot hold (undone)
+ *   -ERR_EXTERNAL   anything else the server said (undone) */
 void pg_query(struct pg *pg, struct pg_stmt *stmt, pg_rows_cb *fn, void *ctx);
 
 /* ---- transactions ---- */

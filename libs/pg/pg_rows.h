@@ -20,15 +20,14 @@ void pg_rows_free(struct pg_rows **rows);            /* only of those that a cal
 bool pg_is_null(const struct pg_rows *rows, size_t row, int column);
 int64_t pg_get_int(const struct pg_rows *rows, size_t row,
                    int column); /* int2, int4, int8; null: 0 */
-bool pg_get_bool(const struct pg_rows *rows, size_t row, int column);        /* null: false */
-const char *pg_get_text(const struct pg_rows *rows, size_t row, int column); /* text, varchar, json,
-                                                                      jsonb; NULL for null */
+bool pg_get_bool(const struct pg_rows *rows, size_t row, int column); /* null: false */
+/* text, varchar, json, jsonb; null: NULL */
+const char *pg_get_text(const struct pg_rows *rows, size_t row, int column);
 struct bytes pg_get_bytes(const struct pg_rows *rows, size_t row,
                           int column); /* {NULL, 0} for null */
 struct uuid pg_get_uuid(const struct pg_rows *rows, size_t row, int column); /* null: "" */
-int64_t pg_get_time_us(const struct pg_rows *rows, size_t row, int column);  /* timestamptz, since
-                                                                 the  epoch; null: INT64_MIN;
-                                                                 infinity: INT64_MAX */
+/* timestamptz, since the epoch; null: INT64_MIN; infinity: INT64_MAX */
+int64_t pg_get_time_us(const struct pg_rows *rows, size_t row, int column);
 double pg_get_double(const struct pg_rows *rows, size_t row,
                      int column); /* float4, float8; null: 0 */
 

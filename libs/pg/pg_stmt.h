@@ -1,9 +1,14 @@
 /* pg_stmt: a statement with its parameters $1, $2, ... in the order in which they are added. Pure.
  *
- *     struct pg_stmt *stmt = pg_stmt_new("INSERT INTO seen SELECT * FROM unnest($1::text[],
- * $2::int8[])"); struct pg_array *names = pg_add_array(stmt, PG_ARRAY_TEXT); struct pg_array *times
- * = pg_add_array(stmt, PG_ARRAY_INT); for each row: pg_array_text(names, row->name);
- * pg_array_int(times, row->at_ms);
+ *     struct pg_stmt *stmt =
+ *         pg_stmt_new("INSERT INTO seen SELECT * FROM unnest($1::text[], $2::int8[])");
+ *     struct pg_array *names = pg_add_array(stmt, PG_ARRAY_TEXT);
+ *     struct pg_array *counts = pg_add_array(stmt, PG_ARRAY_INT);
+ *
+ *     for (size_t i = 0; i < n; i++) {
+ *         pg_array_text(names, rows[i].name);
+ *         pg_array_int(counts, rows[i].count);
+ *     }
  *
  * Statements are prepared by the server the first time a text is seen, so texts must be few: values
  * go into parameters. */

@@ -80,9 +80,10 @@ struct sigstore_ref {
 };
 
 /* Where records are that the cache does not hold. Called while an operation runs; must not call
- * back into the account. 1 found: *@out (appended to; a secret) and *@version (at least 1) 0 there
- * is none -ERR_* it cannot be had now: the operation ends with SIGSTORE_NOT_LOADED and changes
- * nothing */
+ * back into the account.
+ *   1       found: *@out (appended to; a secret) and *@version (at least 1)
+ *   0       there is none
+ *   -ERR_*  it cannot be had now: the operation ends with SIGSTORE_NOT_LOADED, changes nothing */
 struct sigstore_backend {
     int (*load)(void *ctx, const struct sigstore_ref *ref, struct buf *out, uint64_t *version);
     void *ctx;
@@ -101,7 +102,8 @@ struct sigstore_change {
 
 /* Start-up checks, then a context for this thread. Gives *@out (sigstore_free).
  *   -ERR_EXTERNAL  a protobuf-c older than 1.4 is bound (link it before libsignal), or libsignal
- * failed -ERR_CRYPTO    a known answer is wrong */
+ *                  failed
+ *   -ERR_CRYPTO    a known answer is wrong */
 NODISCARD int sigstore_new(struct sigstore **out, struct err *err);
 void sigstore_free(struct sigstore **store); /* after its accounts; NULL is fine */
 

@@ -5,10 +5,10 @@
  *         SVC_COMMON(struct config, common, cache_url_check),
  *         SVC_INT(struct config, port, "PORT", "8080", 1, 65535, "port of the API"),
  *         SVC_TEXT(struct config, secret, "JWT_SECRET", NULL, "signs tokens", .min = 16,
- * SVC_SECRET),
+ *                  SVC_SECRET),
  *     };
- *     static const struct svc_config_table table = SVC_CONFIG_TABLE("ingress", "...", entries,
- * NULL);
+ *     static const struct svc_config_table table =
+ *         SVC_CONFIG_TABLE("ingress", "...", entries, NULL);
  *
  *     struct config config = {0};
  *     return svc_main(&table, argc, argv, &config.common, run, &config); // svc_main.h

@@ -1,9 +1,9 @@
 /* svc_drain: SIGTERM and SIGINT end a service in order.
  *
  * The first signal calls the service back once, on the loop: it stops taking in work, finishes or
- * parks what it has, closes, and says loop_stop. A second signal a second later
- * or more, or DRAIN_TIMEOUT_MS, ends the
- * process at once with SVC_EXIT_DRAIN_TIMEOUT: nothing is lost by that, only slower to start. */
+ * parks what it has, closes, and says loop_stop. A second signal a second later or more, or
+ * DRAIN_TIMEOUT_MS, ends the process at once with SVC_EXIT_DRAIN_TIMEOUT: nothing is lost by that,
+ * only slower to start. */
 #ifndef SVC_SVC_DRAIN_H
 #define SVC_SVC_DRAIN_H
 

@@ -37,9 +37,12 @@ struct ws_handlers {
     void (*on_message)(struct ws *ws, struct bytes message, void *ctx);
 
     /* It is over; call ws_close, here or later. @why borrowed for the call:
-     *   ERR_TIMEOUT   not open in time         ERR_EXTERNAL  look-up, connect, or HTTP 408, 429,
-     * 5xx ERR_REFUSED   another HTTP status      ERR_CRYPTO    certificate or host name does not
-     * hold ERR_INVALID   not websocket            ERR_LIMIT     a message over message_max
+     *   ERR_TIMEOUT   not open in time
+     *   ERR_EXTERNAL  look-up, connect, or HTTP 408, 429, 5xx
+     *   ERR_REFUSED   another HTTP status
+     *   ERR_CRYPTO    certificate or host name does not hold
+     *   ERR_INVALID   not websocket
+     *   ERR_LIMIT     a message over message_max
      *   ERR_CLOSED    the other side ended it */
     void (*on_closed)(struct ws *ws, const struct err *why, void *ctx);
 };

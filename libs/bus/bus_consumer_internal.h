@@ -8,7 +8,7 @@
 #include "bus/bus_rdkafka.h"
 #include "bus/bus_record.h"
 #include "loop/loop.h"
-#include "loop/loop_queue.h"
+#include "loop/loop_wake.h"
 
 enum { BUS_IDLE_POLL_MS = 1000 };
 

@@ -14,7 +14,7 @@
 #include "bus/bus_key.h"
 #include "bus/bus_rdkafka.h"
 #include "loop/loop.h"
-#include "loop/loop_queue.h"
+#include "loop/loop_wake.h"
 
 enum {
     DEFAULT_TIMEOUT_MS = 5000,

@@ -203,11 +203,6 @@ int64_t loop_now_ms(const struct loop *loop)
     return (int64_t)uv_now(&loop->uv);
 }
 
-struct uv_loop_s *loop_uv(struct loop *loop)
-{
-    return &loop->uv;
-}
-
 /* ---- threads of the pool, signals ---- */
 
 static void on_work(uv_work_t *uv)

@@ -1,6 +1,6 @@
 /* loop: one event loop per thread (wraps libuv): readiness of descriptors, timers, work for later.
  *
- * All calls belong to the thread that runs the loop, except those of loop_queue.h that say
+ * All calls belong to the thread that runs the loop, except those of loop_wake.h that say
  * otherwise. No callback runs before the call that set it returns; none runs after the object was
  * stopped or closed. A callback may close its own object: memory goes at the end of the turn. */
 #ifndef LOOP_LOOP_H
@@ -21,7 +21,7 @@ struct uv_loop_s;
 NODISCARD int loop_new(struct loop **out, struct err *err);
 
 /* Waits for loop_work under way, runs what is deferred, ends all that is left of the loop's own and
- * sets *@loop to NULL. Every loop_fd, loop_wake and loop_queue must be closed and every timer
+ * sets *@loop to NULL. Every loop_fd, loop_wake and loop_gate must be closed and every timer
  * stopped before. */
 void loop_free(struct loop **loop);
 
@@ -35,8 +35,6 @@ NODISCARD int loop_run_until(struct loop *loop, bool (*is_done)(void *ctx), void
                              int64_t timeout_ms);
 
 int64_t loop_now_ms(const struct loop *loop); /* monotonic, read once per turn */
-struct uv_loop_s *
-loop_uv(struct loop *loop); /* for libraries with an adapter for libuv of theirs */
 
 /* ---- for later ---- */
 

@@ -21,7 +21,7 @@
 #include "ingress/session_query.h"
 #include "ingress/usecase.h"
 #include "ingress/watch.h"
-#include "loop/loop_queue.h"
+#include "loop/loop_wake.h"
 
 enum {
     TURN_MS = 2000,

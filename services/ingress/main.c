@@ -21,7 +21,7 @@
 #include "ingress/route_table.h"
 #include "ingress/submission.h"
 #include "loop/loop.h"
-#include "loop/loop_queue.h"
+#include "loop/loop_wake.h"
 #include "member/member.h"
 #include "pg/pg_pool.h"
 #include "svc/svc_drain.h"

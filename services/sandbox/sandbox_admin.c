@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "base/text.h"
-#include "loop/loop_queue.h"
+#include "loop/loop_wake.h"
 #include "sandbox/sandbox_admin_internal.h"
 #include "sandbox/sandbox_json.h"
 #include "sandbox/sandbox_net.h"

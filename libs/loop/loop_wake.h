@@ -1,11 +1,10 @@
-/* loop_queue: how other threads (librdkafka's, civetweb's) hand work to the loop.
+/* loop_wake: how other threads (librdkafka's, civetweb's) hand work to the loop.
  *
  * new and close belong to the loop's thread; what is marked "any thread" does not. All of them keep
  * the loop running until closed. */
-#ifndef LOOP_LOOP_QUEUE_H
-#define LOOP_LOOP_QUEUE_H
+#ifndef LOOP_LOOP_WAKE_H
+#define LOOP_LOOP_WAKE_H
 
-#include <stddef.h>
 #include <stdint.h>
 
 #include "base/attr.h"
@@ -29,22 +28,6 @@ enum { LOOP_WAKE_SIZE = 8 };
 int loop_wake_fd(const struct loop_wake *wake);
 extern const uint64_t loop_wake_payload;
 void loop_wake_close(struct loop_wake **wake);
-
-/* ---- queue: items in order, bounded ---- */
-
-struct loop_queue;
-typedef void loop_queue_cb(void *item, void *ctx); /* takes @item */
-
-/* At most @capacity items wait. Gives *@out (loop_queue_close). */
-NODISCARD int loop_queue_new(struct loop *loop, size_t capacity, loop_queue_cb *fn, void *ctx,
-                             struct loop_queue **out, struct err *err);
-
-/* Any thread. Takes @item (not NULL) when 0. -ERR_LIMIT: full, the caller keeps @item. */
-NODISCARD int loop_queue_push(struct loop_queue *queue, void *item);
-size_t loop_queue_length(struct loop_queue *queue); /* any thread */
-
-/* Gives every item left to the callback, then ends. All pushing threads must be gone before. */
-void loop_queue_close(struct loop_queue **queue);
 
 /* ---- gate: a thread runs a function on the loop and waits for it ---- */
 

@@ -145,13 +145,3 @@ int bus_decode(enum topic topic, struct bytes from, struct arena *arena, void *r
     (void)pthread_mutex_unlock(&lock);
     return rc < 0 ? err_wrap(err, rc, "%s", topics[topic].name) : 0;
 }
-
-const char *bus_type_name(enum topic topic, int kind)
-{
-    const struct record_type *type = topics[topic].type;
-
-    if (kind < 1 || (size_t)kind > type->cases_n) {
-        return NULL;
-    }
-    return type->cases[kind - 1].event_type;
-}

@@ -42,7 +42,4 @@ NODISCARD int bus_encode_body(enum topic topic, const void *record, struct buf *
 /* The Avro body inside the wire bytes @from; empty when they are too short. Borrows @from. */
 struct bytes bus_body(struct bytes from);
 
-/* Name of the event or command type of @kind on @topic, such as "SessionCreated"; NULL for none. */
-const char *bus_type_name(enum topic topic, int kind);
-
 #endif

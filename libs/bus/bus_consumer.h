@@ -39,10 +39,6 @@ void bus_record_free(struct bus_record **record); /* sets *@record to NULL; NULL
 /* The last header of that name, borrowed until bus_record_free; true when there is one. */
 bool bus_record_header(const struct bus_record *record, const char *name, struct bytes *out);
 
-/* Headers of the record but those that carry credentials (bus_header_is_secret); at most @most.
- * Returns how many it wrote to @out; names and values live as long as the record. */
-size_t bus_record_headers(const struct bus_record *record, struct bus_header *out, size_t most);
-
 bool bus_header_is_secret(const char *name); /* x-api-key, authorization, cookie; any case */
 
 enum { BUS_SECRET_MIN = 8 }; /* bytes; a shorter one is not looked for: it may be anything */

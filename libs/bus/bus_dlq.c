@@ -6,7 +6,6 @@
 #include "base/text.h"
 #include "bus/bus_codec.h"
 #include "bus/bus_consumer.h"
-#include "bus/bus_key.h"
 
 enum { REASON_MAX = 1000, ENVELOPE_MAX = 8192, KEY_MAX = 4096 };
 
@@ -76,12 +75,4 @@ int bus_dlq_encode(const struct bus_record *record, const char *service, const c
     rc = bus_encode(TOPIC_DLQ, &letter, out, err);
     arena_done(&arena);
     return rc;
-}
-
-int32_t bus_dlq_partition(const struct bus_record *record)
-{
-    if (record->key.p == NULL) {
-        return record->partition % topics[TOPIC_DLQ].partitions;
-    }
-    return bus_partition_of(record->key, topics[TOPIC_DLQ].partitions);
 }

@@ -23,7 +23,4 @@ NODISCARD int bus_dlq_encode(const struct bus_record *record, const char *servic
  * NULL when it has none. Lives in @arena. */
 const char *bus_dlq_key(struct arena *arena, const struct bus_record *record);
 
-/* By the record's key where it has one, else the partition it came from. */
-int32_t bus_dlq_partition(const struct bus_record *record);
-
 #endif

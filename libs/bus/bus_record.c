@@ -107,19 +107,6 @@ bool bus_header_is_secret(const char *name)
     return false;
 }
 
-size_t bus_record_headers(const struct bus_record *record, struct bus_header *out, size_t most)
-{
-    const struct bus_record_box *box = box_of(record);
-    size_t n = 0;
-
-    for (size_t i = 0; i < box->n_headers && n < most; i++) {
-        if (!bus_header_is_secret(box->headers[i].name)) {
-            out[n++] = box->headers[i];
-        }
-    }
-    return n;
-}
-
 /* The secret header of @record from the @at-th on that is long enough to be looked for. */
 static const struct bytes *next_secret(const struct bus_record_box *box, size_t *at)
 {

@@ -19,8 +19,6 @@ enum pg_oid {
     PG_OID_INT4 = 23,
     PG_OID_TEXT = 25,
     PG_OID_JSON = 114,
-    PG_OID_FLOAT4 = 700,
-    PG_OID_FLOAT8 = 701,
     PG_OID_BOOL_ARRAY = 1000,
     PG_OID_BYTEA_ARRAY = 1001,
     PG_OID_TEXT_ARRAY = 1009,

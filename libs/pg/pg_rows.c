@@ -138,26 +138,6 @@ int64_t pg_get_time_us(const struct pg_rows *rows, size_t row, int column)
     return since_2000_us > INT64_MAX - PG_EPOCH_US ? INT64_MAX : since_2000_us + PG_EPOCH_US;
 }
 
-double pg_get_double(const struct pg_rows *rows, size_t row, int column)
-{
-    struct bytes from = cell(rows, row, column);
-    Oid type = PQftype(rows->result, column);
-    uint64_t raw = big_endian(from);
-    double wide = 0;
-    float narrow = 0;
-
-    assert(type == PG_OID_FLOAT4 || type == PG_OID_FLOAT8);
-    if (from.n == sizeof(wide)) {
-        memcpy(&wide, &raw, sizeof(wide));
-    } else if (from.n == sizeof(narrow)) {
-        uint32_t raw32 = (uint32_t)raw;
-
-        memcpy(&narrow, &raw32, sizeof(narrow));
-        wide = (double)narrow;
-    }
-    return wide;
-}
-
 int pg_check_expected(const struct pg_stmt *stmt, const struct pg_rows *rows, struct err *err)
 {
     int64_t want = pg_stmt_expected(stmt);

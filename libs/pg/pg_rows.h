@@ -28,7 +28,5 @@ struct bytes pg_get_bytes(const struct pg_rows *rows, size_t row,
 struct uuid pg_get_uuid(const struct pg_rows *rows, size_t row, int column); /* null: "" */
 /* timestamptz, since the epoch; null: INT64_MIN; infinity: INT64_MAX */
 int64_t pg_get_time_us(const struct pg_rows *rows, size_t row, int column);
-double pg_get_double(const struct pg_rows *rows, size_t row,
-                     int column); /* float4, float8; null: 0 */
 
 #endif

@@ -75,18 +75,6 @@ const char *pg_stmt_text(const struct pg_stmt *stmt)
     return stmt->text;
 }
 
-size_t pg_stmt_bytes(const struct pg_stmt *stmt)
-{
-    size_t n = strlen(stmt->text);
-
-    for (int i = 0; i < stmt->n; i++) {
-        const struct pg_param *param = &stmt->params[i];
-
-        n += 8 + (param->array != NULL ? param->array->value.n : param->value.n);
-    }
-    return n;
-}
-
 /* ---- values in PostgreSQL's binary form ---- */
 
 static void put_uuid(struct buf *out, const char *text)
@@ -119,11 +107,6 @@ static struct pg_param *add_param(struct pg_stmt *stmt, Oid type, bool is_null)
 void pg_add_int(struct pg_stmt *stmt, int64_t v)
 {
     buf_add_be(&add_param(stmt, PG_OID_INT8, false)->value, (uint64_t)v, 8);
-}
-
-void pg_add_int_null(struct pg_stmt *stmt)
-{
-    (void)add_param(stmt, PG_OID_INT8, true);
 }
 
 void pg_add_bool(struct pg_stmt *stmt, bool v)

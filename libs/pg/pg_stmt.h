@@ -34,7 +34,6 @@ void pg_stmt_expect(struct pg_stmt *stmt, int64_t rows);
 
 /* Each adds the next parameter and copies what it is given. */
 void pg_add_int(struct pg_stmt *stmt, int64_t v); /* bigint; the server casts for smaller columns */
-void pg_add_int_null(struct pg_stmt *stmt);
 void pg_add_bool(struct pg_stmt *stmt, bool v);
 void pg_add_text(struct pg_stmt *stmt, const char *v); /* NULL is null; also for jsonb: $1::jsonb */
 void pg_add_uuid(struct pg_stmt *stmt,
@@ -64,7 +63,5 @@ void pg_array_bytes(struct pg_array *array, struct bytes v);
 void pg_array_time_us(struct pg_array *array, int64_t wall_us);
 void pg_array_null(struct pg_array *array);
 size_t pg_array_n(const struct pg_array *array);
-
-size_t pg_stmt_bytes(const struct pg_stmt *stmt); /* about what it takes on the wire */
 
 #endif

@@ -143,7 +143,6 @@ static void on_all_types(const struct pg_rows *rows, const struct err *err, void
     assert_int_equal(pg_get_int(rows, 0, 5), -7);
     assert_true(pg_get_bool(rows, 0, 6));
     assert_string_equal(pg_get_text(rows, 0, 7), "{\"a\": 1}");
-    assert_true(pg_get_double(rows, 0, 8) > 1.49 && pg_get_double(rows, 0, 8) < 1.51);
     for (int i = 1; i < 7; i++) {
         assert_true(pg_is_null(rows, 1, i));
     }
@@ -191,8 +190,8 @@ static void every_type_goes_there_and_back(void **state)
 
     pg_tx_add(tx, insert_all_types(), NULL, NULL);
     pg_tx_commit(tx);
-    pg_query(f->pg, pg_stmt_new("SELECT *, '{\"a\": 1}'::jsonb, 1.5::float8 FROM t ORDER BY k"),
-             on_all_types, f);
+    pg_query(f->pg, pg_stmt_new("SELECT *, '{\"a\": 1}'::jsonb FROM t ORDER BY k"), on_all_types,
+             f);
     settle(f);
     assert_int_equal(f->outcome, PG_COMMITTED);
     assert_int_equal(f->answers, 1);

@@ -106,26 +106,3 @@ int blast_config_from_json(const char *json, const struct blast_config *defaults
     *out = made;
     return 0;
 }
-
-int blast_delay_parse(const char *text, struct blast_delay *out)
-{
-    char copy[32];
-    char *dash = NULL;
-    int64_t min = 0;
-    int64_t max = 0;
-
-    if (strlen(text) >= sizeof(copy)) {
-        return -ERR_INVALID;
-    }
-    memcpy(copy, text, strlen(text) + 1);
-    dash = strchr(copy, '-');
-    if (dash != NULL) {
-        *dash = '\0';
-    }
-    if (!text_to_int(copy, 0, BLAST_DELAY_MAX_MS, &min) ||
-        !text_to_int(dash != NULL ? dash + 1 : copy, min, BLAST_DELAY_MAX_MS, &max)) {
-        return -ERR_INVALID;
-    }
-    *out = (struct blast_delay){.min_ms = (int32_t)min, .max_ms = (int32_t)max};
-    return 0;
-}

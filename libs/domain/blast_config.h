@@ -33,8 +33,4 @@ struct blast_config blast_config_default(void);
 NODISCARD int blast_config_from_json(const char *json, const struct blast_config *defaults,
                                      struct blast_config *out, struct err *err);
 
-/* "1000-3000" or "10" (both ends), as in BLAST_MESSAGE_DELAY_MS. -ERR_INVALID leaves @out as it
- * was. */
-NODISCARD int blast_delay_parse(const char *text, struct blast_delay *out);
-
 #endif

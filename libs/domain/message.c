@@ -267,7 +267,7 @@ static void refused(const struct message *message, const struct message_input *i
 void message_decide(const struct message *message, const struct message_input *input,
                     struct message_decision *out)
 {
-    *out = (struct message_decision){.verdict = VERDICT_OK};
+    *out = (struct message_decision){0};
     switch (input->kind) {
     case MESSAGE_IN_ACCEPT:
         accept_it(message, input, out);

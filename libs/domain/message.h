@@ -5,7 +5,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "domain/verdict.h"
 #include "record/records.h"
 
 /* Names as in state_before of the events. FAILED_RETRY: the last try failed and another will come.
@@ -81,7 +80,6 @@ struct message_input {
 /* At most one event, with kind, payload, state_before, sequence and occurred_at; texts are borrowed
  * from the input. */
 struct message_decision {
-    enum verdict verdict; /* always VERDICT_OK */
     bool has_event;
     struct message_event event;
 };

@@ -128,50 +128,6 @@ int destination_parse(const char *text, struct destination *out)
     return 0;
 }
 
-bool phone_of_jid(const char *jid, char out[PHONE_MAX])
-{
-    size_t n = digits_at(jid);
-    size_t at = n;
-
-    if (n == 0 || n >= PHONE_MAX) {
-        return false;
-    }
-    if (jid[at] == ':') {
-        size_t device = digits_at(jid + at + 1);
-
-        if (device == 0) {
-            return false;
-        }
-        at += 1 + device;
-    }
-    if (strcmp(jid + at, "@s.whatsapp.net") != 0) {
-        return false;
-    }
-    put(out, jid, n);
-    return true;
-}
-
-void jid_strip_device(const char *jid, char out[PHONE_JID_MAX])
-{
-    const char *colon = strchr(jid, ':');
-    const char *at = strchr(jid, '@');
-    char made[PHONE_JID_MAX] = "";
-
-    if (colon == NULL || at == NULL || colon > at) {
-        fixed_copy(out, PHONE_JID_MAX, jid);
-        return;
-    }
-    size_t user = (size_t)(colon - jid);
-
-    if (user + strlen(at) >= PHONE_JID_MAX) {
-        user = user < PHONE_JID_MAX ? user : PHONE_JID_MAX - 1;
-        at = "";
-    }
-    memcpy(made, jid, user);
-    fixed_copy(made + user, PHONE_JID_MAX - user, at);
-    fixed_copy(out, PHONE_JID_MAX, made);
-}
-
 static bool is_key_char(char c)
 {
     return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '-';

@@ -29,12 +29,6 @@ NODISCARD int phone_parse(const char *text, char out[PHONE_MAX]);
  */
 NODISCARD int destination_parse(const char *text, struct destination *out);
 
-/* The digits of a user or device JID, "628...:12@s.whatsapp.net"; false for any other. */
-bool phone_of_jid(const char *jid, char out[PHONE_MAX]);
-
-/* Copy @jid without its device part. @jid is cut where it does not fit. */
-void jid_strip_device(const char *jid, char out[PHONE_JID_MAX]);
-
 /* May @text name a session (C-01)? */
 bool session_key_is_valid(const char *text);
 

@@ -35,18 +35,6 @@ static const char *placeholder(const char *at, const char **name, size_t *len)
     return p[0] == '}' && p[1] == '}' ? p + 2 : NULL;
 }
 
-const char *template_next(const char *text, const char **name, size_t *len)
-{
-    for (const char *at = strstr(text, "{{"); at != NULL; at = strstr(at + 1, "{{")) {
-        const char *end = placeholder(at, name, len);
-
-        if (end != NULL) {
-            return end;
-        }
-    }
-    return NULL;
-}
-
 static bool is_named(const char *name, size_t len, const char *text)
 {
     return strlen(text) == len && memcmp(name, text, len) == 0;

@@ -29,8 +29,4 @@ struct template_values {
 NODISCARD int template_render(const char *template, const struct template_values *values,
                               struct buf *out, unsigned *missing);
 
-/* Find the next placeholder in @text: its name is the @len bytes at @name, and the search goes on
- * at the returned place. NULL when there is none. */
-const char *template_next(const char *text, const char **name, size_t *len);
-
 #endif

@@ -86,28 +86,6 @@ static void a_message_goes_to_a_phone_a_user_or_a_group(void **state)
     }
 }
 
-static void a_jid_names_a_person_without_its_device(void **state)
-{
-    char phone[PHONE_MAX];
-    char jid[PHONE_JID_MAX];
-
-    (void)state;
-    assert_true(phone_of_jid("6281233784490:12@s.whatsapp.net", phone));
-    assert_string_equal(phone, "6281233784490");
-    assert_true(phone_of_jid("6281233784490@s.whatsapp.net", phone));
-    assert_false(phone_of_jid("6281233784490:@s.whatsapp.net", phone));
-    assert_false(phone_of_jid("9001:4@lid", phone));
-    jid_strip_device("6281233784490:12@s.whatsapp.net", jid);
-    assert_string_equal(jid, "6281233784490@s.whatsapp.net");
-    jid_strip_device("9001@lid", jid);
-    assert_string_equal(jid, "9001@lid");
-    jid_strip_device("x@a:b", jid);
-    assert_string_equal(jid, "x@a:b");
-    jid_strip_device("1111111111111111111111111111111111111111111111111111111:1@s.whatsapp.net",
-                     jid);
-    assert_string_equal(jid, "1111111111111111111111111111111111111111111111111111111");
-}
-
 static void a_session_key_cannot_be_taken_for_another_id(void **state)
 {
     static const char *const good[] = {
@@ -206,20 +184,6 @@ static void a_rendered_text_has_a_limit(void **state)
     buf_done(&out);
 }
 
-static void placeholders_can_be_listed(void **state)
-{
-    const char *at = "{{a}} {{ b_2 }} {{9}} {{{{c}}";
-    const char *name = NULL;
-    size_t len = 0;
-    char seen[16] = "";
-
-    (void)state;
-    for (at = template_next(at, &name, &len); at != NULL; at = template_next(at, &name, &len)) {
-        (void)snprintf(seen + strlen(seen), sizeof(seen) - strlen(seen), "%.*s,", (int)len, name);
-    }
-    assert_string_equal(seen, "a,b_2,c,");
-}
-
 static void a_config_is_read_over_the_defaults(void **state)
 {
     struct blast_config defaults = blast_config_default();
@@ -287,22 +251,6 @@ static void a_bad_config_says_what_is_wrong(void **state)
     }
 }
 
-static void delays_of_the_environment_are_a_range_or_a_number(void **state)
-{
-    struct blast_delay delay = {7, 7};
-
-    (void)state;
-    assert_int_equal(blast_delay_parse("1000-3000", &delay), 0);
-    assert_int_equal(delay.min_ms, 1000);
-    assert_int_equal(delay.max_ms, 3000);
-    assert_int_equal(blast_delay_parse("10", &delay), 0);
-    assert_int_equal(delay.max_ms, 10);
-    assert_int_equal(blast_delay_parse("3-2", &delay), -ERR_INVALID);
-    assert_int_equal(blast_delay_parse("-2", &delay), -ERR_INVALID);
-    assert_int_equal(blast_delay_parse("", &delay), -ERR_INVALID);
-    assert_int_equal(blast_delay_parse("1-2-3", &delay), -ERR_INVALID);
-}
-
 static void ids_repeat_for_the_same_thing_alone(void **state)
 {
     char key[BLAST_KEY_MAX];
@@ -357,15 +305,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(phones_are_international_numbers),
         cmocka_unit_test(a_message_goes_to_a_phone_a_user_or_a_group),
-        cmocka_unit_test(a_jid_names_a_person_without_its_device),
         cmocka_unit_test(a_session_key_cannot_be_taken_for_another_id),
         cmocka_unit_test(templates_take_values_literally),
         cmocka_unit_test(a_variable_of_the_name_wins_over_the_contact),
         cmocka_unit_test(a_rendered_text_has_a_limit),
-        cmocka_unit_test(placeholders_can_be_listed),
         cmocka_unit_test(a_config_is_read_over_the_defaults),
         cmocka_unit_test(a_bad_config_says_what_is_wrong),
-        cmocka_unit_test(delays_of_the_environment_are_a_range_or_a_number),
         cmocka_unit_test(ids_repeat_for_the_same_thing_alone),
         cmocka_unit_test(texts_are_cut_between_characters_and_made_printable),
         cmocka_unit_test(subscriptions_keep_known_names),

@@ -22,6 +22,7 @@
 #include "base/uuid.h"
 #include "connector/credentials.h"
 #include "domain/message.h"
+#include "domain/verdict.h"
 #include "loop/loop.h"
 #include "wa/wa_jid.h"
 

@@ -46,18 +46,6 @@ void map_drop(struct map *map, const char *key)
     }
 }
 
-void map_clear(struct map *map)
-{
-    struct map_entry *entry;
-    struct map_entry *next;
-
-    HASH_ITER(hh, map->entries, entry, next)
-    {
-        HASH_DEL(map->entries, entry);
-        free(entry);
-    }
-}
-
 size_t map_count(const struct map *map)
 {
     return HASH_COUNT(map->entries);

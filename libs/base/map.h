@@ -19,7 +19,6 @@ struct map {
 void map_put(struct map *map, const char *key, void *value);
 void *map_get(const struct map *map, const char *key); /* NULL: none */
 void map_drop(struct map *map, const char *key);       /* fine when there is none */
-void map_clear(struct map *map);                       /* drops all; the values are the caller's */
 size_t map_count(const struct map *map);
 
 struct map_entry *map_first(const struct map *map); /* the one put first; NULL: empty */

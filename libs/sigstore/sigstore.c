@@ -189,14 +189,6 @@ void sigstore_trim(struct sigstore_account *account, size_t keep)
     sigstore_records_trim(&account->records, keep);
 }
 
-void sigstore_forget(struct sigstore_account *account)
-{
-    assert(account->records.backend != NULL);
-    sigstore_records_rollback(&account->records);
-    account->records.is_begun = false;
-    sigstore_records_trim(&account->records, 0);
-}
-
 /* ---- operations ---- */
 
 void sigstore_operation_begin(struct sigstore_account *account)

@@ -140,10 +140,6 @@ bool sigstore_is_loaded(const struct sigstore_account *account, const struct sig
  * rollback trim to SIGSTORE_CACHE_DEFAULT by themselves. */
 void sigstore_trim(struct sigstore_account *account, size_t keep);
 
-/* After an unknown outcome of a write: drop all, staged and cached, to be read again. Only with a
- * backend (asserted). */
-void sigstore_forget(struct sigstore_account *account);
-
 /* ---- peers ---- */
 
 /* A device of a person: the JID's user, with "_1" behind for the LID server ("_128", "_129" for

@@ -118,13 +118,14 @@ json_t *sandbox_json_summary(struct sandbox_world *world)
                     (json_int_t)totals.messages, "repeats", (json_int_t)totals.repeats);
     (void)json_object_update_new(
         out,
-        json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "receipts",
+        json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "receipts",
                   (json_int_t)totals.receipts, "retries", (json_int_t)totals.retries, "dropped",
                   (json_int_t)totals.dropped, "decrypted", (json_int_t)ledger->decrypted,
                   "distinct", (json_int_t)sandbox_ledger_distinct(ledger), "own_copies",
                   (json_int_t)ledger->own_copies, "from_phones", (json_int_t)ledger->from_phones,
-                  "duplicates", (json_int_t)ledger->duplicates, "violations",
-                  (json_int_t)ledger->n_violations, "violations_by_reason", reasons));
+                  "duplicates", (json_int_t)ledger->duplicates, "not_kept",
+                  (json_int_t)ledger->not_kept, "violations", (json_int_t)ledger->n_violations,
+                  "violations_by_reason", reasons));
     return out;
 }
 

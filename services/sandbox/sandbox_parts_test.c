@@ -91,6 +91,11 @@ static void a_ledger_counts_messages_and_repeats(void **state)
     assert_int_equal(sandbox_ledger_distinct(&ledger), 1);
     assert_int_equal(ledger.n, 3);
     assert_string_equal(ledger.entries[0]->text, "hi");
+    ledger.n = SANDBOX_LEDGER_ENTRIES_MAX; /* as if it were full */
+    like.device = 4;
+    assert_null(sandbox_ledger_entry(&ledger, &like));
+    assert_int_equal(ledger.not_kept, 1);
+    ledger.n = 3;
     sandbox_ledger_done(&ledger);
 }
 

@@ -40,7 +40,6 @@ enum session_phase session_phase_now(const struct session_row *row);
     "s.metadata->'operatorInfo'->>'type', s.state, s.linked, s.webhook_url, "                   \
     "s.webhook_secret_enc IS NOT NULL, s.disconnect_reason, "                                   \
     "coalesce(s.last_seen, s.last_activity), s.applied_seq"
-enum { SESSION_COLUMN_COUNT = 20 };
 
 /* The row at @at, whose session columns begin at @column. Copies into the arena. */
 void session_from_row(const struct pg_rows *rows, size_t at, int column, struct arena *arena,

@@ -19,7 +19,7 @@ struct bus_consumer;
 struct bus_producer;
 struct loop;
 
-enum { STATION_BLASTS_MAX = 8, STATION_CANCELS_MAX = 128, STATION_WAIT_MS = 30000 };
+enum { STATION_BLASTS_MAX = 8, STATION_WAIT_MS = 30000 };
 
 /* What the connector does with a message that is handed over. */
 enum station_way { STATION_HOLD, STATION_SEND };

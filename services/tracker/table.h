@@ -15,8 +15,6 @@
 struct arena;
 struct buf;
 
-enum { TABLE_COLUMNS_MAX = 40 };
-
 #define TABLE_NULL INT64_MIN /* of TABLE_INT and TABLE_TIME */
 
 /* What the struct has for a column; texts and bytes are borrowed. */

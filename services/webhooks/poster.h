@@ -20,10 +20,7 @@ struct loop;
 struct post;
 struct poster;
 
-enum {
-    POSTER_ANSWER_MAX = 65536, /* bytes of an answer that are read (and dropped) */
-    POSTER_HEADERS_MAX = 16
-};
+enum { POSTER_ANSWER_MAX = 65536 }; /* bytes of an answer that are read (and dropped) */
 
 struct poster_options {
     struct net_blocks allowed;

@@ -41,10 +41,6 @@ def decode(value: bytes) -> dict:
     return record
 
 
-def event_topics() -> list[str]:
-    return [t["name"] for t in json.loads((SCHEMAS / "topics.json").read_text()) if t["kind"] == "event"]
-
-
 @dataclasses.dataclass
 class Record:
     topic: str

@@ -80,8 +80,8 @@ class Readme(unittest.TestCase):
             self.assertIn(f"| {status} | {meaning} |", README)
 
     def test_files_named_exist(self):
-        for page in ("README.md", "CONTRIBUTING.md"):
-            for name in re.findall(r"`((?:deploy|tests|libs|services|schemas|migrations)/[\w./]+)`", (TOP / page).read_text()):
+        for page in ("README.md", "CONTRIBUTING.md", "docs/rules.md"):
+            for name in re.findall(r"`((?:docs|deploy|tests|libs|services|schemas|migrations)/[\w./]+)`", (TOP / page).read_text()):
                 placeholder = re.search(r"/[A-Z]+(/|$)", name)  # tests/corpus/X/
                 self.assertTrue(placeholder or (TOP / name).exists(), f"{page}: {name}")
 

@@ -17,7 +17,7 @@ struct uuid {
 struct uuid uuid_v7(int64_t wall_ms);
 
 /* Version 5: the same id for the same @name, for ever. The namespace is Kentongan's own; callers
- * separate their kinds of names by a prefix, such as "session:1:sales" (ledger.md S6). */
+ * separate their kinds of names by a prefix, such as "session:1:sales" (S6). */
 struct uuid uuid_v5(const char *fmt, ...) PRINTF_LIKE(1, 2);
 
 bool uuid_is_valid(const char *text); /* 36 characters, lower-case hex and dashes */

@@ -1,7 +1,7 @@
-/* The transition table of a blast (domain.md 4.3, with design.md's additions), cell by cell: given
- * the state of the column, when the row comes, then what the cell says. A command, observation or
- * state without a row or cell fails. Its row "outside business hours" is handover's: see
- * nothing_is_sent_outside_of_business_hours in scheduler_server_test.c.
+/* The transition table of a blast, cell by cell: given the state of the column, when the row comes,
+ * then what the cell says. A command, observation or state without a row or cell fails. Its row
+ * "outside business hours" is handover's: see nothing_is_sent_outside_of_business_hours in
+ * scheduler_server_test.c.
  *
  * A cell says "NEXT: Event, Event", "= Event", "-" where nothing happened, with what the scheduler
  * is told all the same, or "x CODE". Events are named without "Blast".

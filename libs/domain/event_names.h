@@ -36,7 +36,7 @@ const char *event_name_text(enum event_name name);
 /* Fill @out with the names of @set in the order above; returns how many. */
 size_t event_names_list(uint32_t set, const char *out[EVENT_NAME_COUNT]);
 
-/* Does a subscription to @set get @name? Message comes with All; all others only by name (C-17). */
+/* Does a subscription to @set get @name? Message comes with All; all others only by name. */
 bool event_names_want(uint32_t set, enum event_name name);
 
 #endif

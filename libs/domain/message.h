@@ -101,9 +101,9 @@ int64_t message_retry_delay_ms(int32_t attempt);
 const char *message_state_name(enum message_state state);
 bool message_state_parse(const char *name, enum message_state *out);
 
-/* "pending", "sent", "delivered", "read", "failed" (F2, C-45). */
+/* "pending", "sent", "delivered", "read", "failed" (F2). */
 const char *message_f2_status(enum message_state state);
-/* The same, with "skipped" and "cancelled" by their own names (F0-I7). */
+/* The same, with "skipped" and "cancelled" by their own names (F0). */
 const char *message_f0_status(enum message_state state);
 
 #endif

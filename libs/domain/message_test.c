@@ -1,7 +1,7 @@
-/* The transition table of a message (domain.md 5.2, with ledger.md's S3 to S5), cell by cell: given
- * the state of the column, when the row comes, then what the cell says; and the counters that
- * follow from it. An input or state without a row or cell fails. A cell says "NEXT: Event" or "-";
- * events without "Message". */
+/* The transition table of a message (S3 to S5 among it), cell by cell: given the state of the
+ * column, when the row comes, then what the cell says; and the counters that follow from it. An
+ * input or state without a row or cell fails. A cell says "NEXT: Event" or "-"; events without
+ * "Message". */
 #include <stdio.h>
 #include <string.h>
 
@@ -191,8 +191,8 @@ static void attempts_are_counted_by_hand_over_and_delayed_by_number(void **state
     assert_int_equal(message.state, MESSAGE_FAILED);
 }
 
-/* ledger.md B1: counters move by the state before, so failed then delivered, or read without
- * delivered, are right. */
+/* B1: counters move by the state before, so failed then delivered, or read without delivered, are
+ * right. */
 static void counters_follow_the_state_before(void **state)
 {
     static const struct {

@@ -25,11 +25,10 @@ struct destination {
  * with an assigned calling code. -ERR_INVALID leaves @out as it was. */
 NODISCARD int phone_parse(const char *text, char out[PHONE_MAX]);
 
-/* A phone, a user JID without device, or a group JID (S4-43). -ERR_INVALID leaves @out as it was.
- */
+/* A phone, a user JID without device, or a group JID. -ERR_INVALID leaves @out as it was. */
 NODISCARD int destination_parse(const char *text, struct destination *out);
 
-/* May @text name a session (C-01)? */
+/* May @text name a session? Not what could be taken for its uuid or its number. */
 bool session_key_is_valid(const char *text);
 
 #endif

@@ -87,7 +87,7 @@ static void create(const struct session *session, const struct session_command *
     };
 }
 
-/* Unknown names alone are as good as none: the stored list stays (S1-19). */
+/* Unknown names alone are as good as none: the stored list stays. */
 static bool changes_subscription(const struct session *session, const struct record_strings *names)
 {
     uint32_t set = event_names_set(names);

@@ -14,7 +14,7 @@ struct cell {
 #define WAIT(why)  {SESSION_ANSWER_WAIT, VERDICT_##why}
 #define REFUSE(why) {SESSION_ANSWER_REFUSE, VERDICT_##why}
 
-/* Rows of domain.md 3.4 that make no event. */
+/* What is answered without an event, by question and phase. */
 static const struct cell cells[SESSION_QUESTION_COUNT][SESSION_PHASE_COUNT] = {
     [SESSION_ASKS_PAIR_PHONE] = {
         [SESSION_NONE] = REFUSE(NOT_FOUND),

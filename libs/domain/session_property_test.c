@@ -1,4 +1,4 @@
-/* Random histories of a session: whatever comes, the invariants of domain.md 11 hold, the same
+/* Random histories of a session: whatever comes, the invariants of docs/rules.md hold, the same
  * thing said twice adds nothing, and folding everything equals folding a snapshot and the rest. */
 #include <string.h>
 

@@ -1,6 +1,6 @@
-/* The transition table of a session (domain.md 3.4, with design.md's additions), cell by cell:
- * given the state of the column, when the row comes, then what the cell says. A command,
- * observation, question or state without a row or cell fails.
+/* The transition table of a session, cell by cell: given the state of the column, when the row
+ * comes, then what the cell says. A command, observation, question or state without a row or cell
+ * fails.
  *
  * A cell says "NEXT: Event, Event" or "= Event" where the state stays, "-" where nothing happened,
  * with what the shell is told all the same, "x VERDICT" for a refusal. Events are named without

@@ -18,7 +18,7 @@ static const char *quality(enum session_ws ws)
     return "unknown";
 }
 
-/* The columns of domain.md 3.5 that depend on the state alone. */
+/* What depends on the phase alone. */
 static const struct session_view rows[SESSION_PHASE_COUNT] = {
     [SESSION_NONE] = {.f0_status = "unknown", .f3_connection_status = "DISCONNECTED"},
     [SESSION_CREATED] = {.exists = true,

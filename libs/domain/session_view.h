@@ -1,5 +1,5 @@
-/* session_view: the words that each API family has for a session's state. The one place that maps
- * (C-24). */
+/* session_view: the words that each API family has for a session's state. The one place that
+ * maps. */
 #ifndef DOMAIN_SESSION_VIEW_H
 #define DOMAIN_SESSION_VIEW_H
 

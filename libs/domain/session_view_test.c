@@ -1,4 +1,4 @@
-/* What each family says of a session (domain.md 3.5), row by row. */
+/* What each family says of a session in each state, row by row. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,6 +1,5 @@
-/* The transition table of a webhook delivery (domain.md 8), cell by cell: given the state of the
- * column, when the row comes, then what the cell says. An input or state without a row or cell
- * fails. */
+/* The transition table of a webhook delivery, cell by cell: given the state of the column, when the
+ * row comes, then what the cell says. An input or state without a row or cell fails. */
 #include <stdio.h>
 #include <string.h>
 

@@ -2,8 +2,8 @@
  *
  * No I/O. An account's records live in a cache; what is not there is asked for by a backend.
  * Changes go into a staged copy, which sigstore_commit makes the cached one and sigstore_rollback
- * drops (ledger.md, S1): begin, encrypt and decrypt any number, write what sigstore_change_next
- * lists, then commit. One operation either changes all it must or nothing at all.
+ * drops (S1): begin, encrypt and decrypt any number, write what sigstore_change_next lists, then
+ * commit. One operation either changes all it must or nothing at all.
  *
  *     loaded --encrypt--> staged --sigstore_commit--> loaded (version + 1)
  *                           `-----sigstore_rollback-> loaded (as before)
@@ -42,7 +42,7 @@ enum {
 
 /* ---- verdicts ---- */
 
-/* name, reason in a retry receipt (messaging.md 7.1), text */
+/* name, reason in a retry receipt (Baileys: RetryReason), text */
 #define SIGSTORE_VERDICTS(X)                                                      \
     X(OK, 0, "done")                                                              \
     X(DUPLICATE, 0, "this message was decrypted before")                          \
@@ -208,7 +208,7 @@ struct sigstore_plain {
 };
 
 /* Decrypt a WA_ENC_MSG or _PKMSG. A changed identity is accepted and told, as WhatsApp's clients
- * do (messaging.md 6.2). All verdicts but NO_SENDER_KEY; @out is untouched unless OK. */
+ * do. All verdicts but NO_SENDER_KEY; @out is untouched unless OK. */
 enum sigstore_verdict sigstore_decrypt(struct sigstore_account *account,
                                        const struct sigstore_addr *addr, enum wa_enc_type type,
                                        struct bytes cipher, struct sigstore_plain *out);

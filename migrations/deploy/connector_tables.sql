@@ -90,7 +90,7 @@ CREATE TABLE message (
 CREATE INDEX message_unsettled ON message (partition, session_uuid, place) WHERE NOT is_settled;
 CREATE INDEX message_age ON message (settled_at) WHERE is_settled;
 
--- A new encryption of one message for one device that asked for it (ledger.md S2).
+-- A new encryption of one message for one device that asked for it (S2).
 CREATE TABLE retry (
     message_id   uuid NOT NULL,
     device       text NOT NULL,

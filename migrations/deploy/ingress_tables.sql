@@ -25,7 +25,7 @@ CREATE TABLE ingress.api_keys (
 );
 CREATE INDEX api_keys_user ON ingress.api_keys (user_id);
 
--- Ids of sessions (C-01): the number, the key and the uuid made from it.
+-- Ids of sessions: the number, the key and the uuid made from it.
 CREATE SEQUENCE ingress.session_id MAXVALUE 999999999;
 CREATE TABLE ingress.session_names (
     id              bigint PRIMARY KEY DEFAULT nextval('ingress.session_id'),

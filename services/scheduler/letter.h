@@ -12,7 +12,7 @@ struct letter {
     struct letter *next;
     int32_t index;
     bool is_again;            /* it was handed over before and came back */
-    unsigned blanks;          /* variables without a value, which became nothing (S2-57) */
+    unsigned blanks;          /* variables without a value, which became nothing */
     const char *reason;       /* why it is left out; NULL: it is not */
     const char *recipient;    /* digits, or a group's JID */
     const char *contact_name; /* may be NULL */

@@ -48,7 +48,7 @@ struct station_blast *station_find(struct station *station, const char *uuid)
     return NULL;
 }
 
-/* INV-1 to INV-4, and what domain.md says of order. */
+/* INV-1 to INV-4, and that the index never goes back. */
 static void check_counts(struct station *station, const struct station_blast *blast,
                          int32_t index_before)
 {

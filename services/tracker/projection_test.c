@@ -1,6 +1,6 @@
 /* The folds against a real server (KENTONGAN_TEST_PG): a log made by hand, read in any order of
- * topics, in batches of any size, with repeats, gives the same rows (ledger.md O4); and what each
- * of them is. */
+ * topics, in batches of any size, with repeats, gives the same rows (O4); and what each of them
+ * is. */
 #include "tracker/projection.h"
 
 #include <stdio.h>

@@ -1,4 +1,4 @@
-"""A session that waits to be linked and that nobody looks at is closed (C-13); one that somebody looks at is not."""
+"""A session that waits to be linked and that nobody looks at is closed; one that somebody looks at is not."""
 
 import contextlib
 import socket

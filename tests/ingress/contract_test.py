@@ -196,7 +196,7 @@ class Shapes(Contract):
             self.assertEqual((answer.status, answer.body["success"], answer.body["message"]), (200, True, text))
 
     def test_every_id_of_a_session_names_it(self):
-        """C-01: its key, its uuid with dashes, the same without, its number; hex digits in any case."""
+        """Its key, its uuid with dashes, the same without, its number; hex digits in any case."""
         made = self.session()
         rows = self.stack.sql(f"SELECT uuid, id FROM proj.sessions WHERE session_key = '{made['id']}'")
         own, number = rows[0]

@@ -193,7 +193,7 @@ def read_once(driver, sender: str, texts: dict[str, str]) -> None:
 
 
 def webhooks_are_the_answers(receiver, session_id: str, count: int) -> None:
-    """Each answer once by the phone's message id, signed, in the exact payload of contract.md 6.2.5."""
+    """Each answer once by the phone's message id, signed, with session_id and message and nothing else."""
     assert not receiver.refused, f"{len(receiver.refused)} webhooks were wrong: {receiver.refused[0]}"
     bodies = list(receiver.deliveries.values())
     assert all(set(body) == {"session_id", "message"} and body["session_id"] == session_id for body in bodies), bodies[:3]

@@ -1,7 +1,7 @@
 """Folds of the log: what an aggregate's events lead to, member by member as the services keep it in their schemas.
 
-Written from domain.md and the comments of libs/domain, so that a fold in C that goes wrong is seen. An event is a Record
-of log.py: kind, body, and value, its envelope.
+Written from the tables in the tests of libs/domain, not from its code, so that a fold in C that goes wrong is seen. An event
+is a Record of log.py: kind, body, and value, its envelope.
 """
 
 import datetime

@@ -1,4 +1,4 @@
-"""The invariants of domain.md section 11 over whole histories in the log: each function folds one aggregate's events and
+"""The invariants of docs/rules.md over whole histories in the log: each function folds one aggregate's events and
 raises AssertionError at the first that breaks one."""
 
 import collections
@@ -9,7 +9,7 @@ import folds
 ONLINE = ("CONNECTING", "WAITING_FOR_SCAN", "PAIRING", "CONNECTED", "RECONNECTING")
 LIVE = ("CREATED", *ONLINE, "DISCONNECTED", "LOGGED_OUT")
 LINKABLE = ("CONNECTING", "PAIRING", "CONNECTED", "RECONNECTING", "DISCONNECTED")
-# in which states a session's events may happen: the table of domain.md 3.4 with the additions of design.md
+# in which states a session's events may happen: the table of libs/domain/session_table_test.c
 SESSION_EVENTS = {
     "created": ("NONE",),
     "renamed": LIVE, "webhook_set": LIVE, "subscription_set": LIVE, "profile_updated": LIVE, "deleted": LIVE,

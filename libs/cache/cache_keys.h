@@ -29,7 +29,7 @@ enum {
 struct cache_key cache_key_runtime(const char *session_uuid);
 #define CACHE_RUNTIME_CONNECTOR     "connector"     /* instance id */
 #define CACHE_RUNTIME_WS            "ws"            /* OPEN CONNECTING CLOSING CLOSED */
-#define CACHE_RUNTIME_STATE         "state"         /* of domain.md */
+#define CACHE_RUNTIME_STATE         "state"         /* a phase, as session_phase_name says it */
 #define CACHE_RUNTIME_SEQUENCE      "sequence"      /* last committed one of the session */
 #define CACHE_RUNTIME_LAST_SEEN_MS  "last_seen_ms"  /* wall clock */
 #define CACHE_RUNTIME_START_TIME_MS "start_time_ms" /* wall clock */

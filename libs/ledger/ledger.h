@@ -1,5 +1,5 @@
 /* ledger: how a service that decides reads its inputs, keeps its state and writes its events so
- * that nothing is lost and nothing happens twice (rules L1 to L9).
+ * that nothing is lost and nothing happens twice (L1 to L9 of docs/rules.md).
  *
  * A partition is taken over, then lives: while it lives, records of all inputs with its number and
  * whatever else the service has to handle (frames, timers) go through turns. A turn is one

@@ -4,8 +4,8 @@
 
 #include "wa/wa_node.h"
 
-/* Why a client gives a stanza back (messaging.md 6.3). The server stops delivering it all the same.
- */
+/* Why a client gives a stanza back (Baileys: NACK_REASONS). The server stops delivering it all the
+ * same. */
 enum wa_nack {
     WA_NACK_NONE = 0,
     WA_NACK_PARSE = 487,

@@ -209,7 +209,7 @@ NODISCARD int wa_client_request_code(struct wa_client *client, const char *phone
 NODISCARD int wa_client_send(struct wa_client *client, const struct wa_node *node, struct err *err);
 /* The same for bytes that wa_node_encode made earlier. */
 NODISCARD int wa_client_send_packed(struct wa_client *client, struct bytes packed, struct err *err);
-/* Ack a stanza (its head is enough: wa_node_copy_head). @error is 0, or one of messaging.md 6.3. */
+/* Ack a stanza (its head is enough: wa_node_copy_head). @error: an enum wa_nack. */
 NODISCARD int wa_client_ack(struct wa_client *client, const struct wa_node *stanza, int error,
                             struct err *err);
 

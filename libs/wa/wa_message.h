@@ -91,7 +91,7 @@ NODISCARD int wa_message_received_parse(const struct wa_node *node, struct arena
 
 /* ---- who and where ---- */
 
-/* A received message from the reader's point of view (messaging.md 6.1). */
+/* A received message from the reader's point of view. */
 struct wa_message_view {
     struct wa_jid chat;       /* without device */
     struct wa_jid chat_alt;   /* a person's other form (number or LID), without device; or none */

@@ -69,8 +69,8 @@ NODISCARD int wa_receipt_from_client(const struct wa_node *node, struct arena *a
 NODISCARD int wa_receipt_from_server(const struct wa_node *node, struct arena *arena,
                                      struct wa_receipt *out, struct err *err);
 
-/* The receipt that a client owes for a message it has decrypted and kept (messaging.md 6.5):
- * delivered or inactive, sender for an own device's, peer_msg for the phone's data. */
+/* The receipt that a client owes for a message it has decrypted and kept: delivered or inactive,
+ * sender for an own device's, peer_msg for the phone's data. */
 void wa_receipt_for(const struct wa_message_received *message, const struct wa_message_view *view,
                     bool is_active, struct wa_receipt *out);
 
@@ -80,7 +80,7 @@ struct wa_retry {
     int count;       /* which request this is, from 1 */
     const char *id;  /* the message */
     int64_t time;    /* of the message, seconds */
-    unsigned reason; /* messaging.md 7.1; 0 unknown */
+    unsigned reason; /* Baileys: RetryReason; 0 unknown */
     uint32_t registration_id;
     bool has_keys; /* begin a new session with them */
     struct wa_bundle keys;

@@ -1,4 +1,4 @@
-/* idle: a session that waits to be linked and that nobody looks at is closed after a while (C-13).
+/* idle: a session that waits to be linked and that nobody looks at is closed after a while.
  *
  * Whoever asks for its status or code leaves a mark in Redis (cache_key_watch). The clock starts at
  * the last look, or at the end of the code that was shown then, whichever is later: codes that

@@ -1,5 +1,5 @@
 /* A device cannot decrypt a message of ours: it is encrypted anew, for that device alone, under the
- * same id (messaging.md 7.2). Each answer is a row of its own (S2). */
+ * same id. Each answer is a row of its own (S2). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* lids: which hidden id (LID) a phone number has, as this account has learnt it, and under which
- * Signal address a device is therefore kept: that of the LID where it is known (messaging.md 1.2).
+ * Signal address a device is therefore kept: that of the LID where it is known.
  *
  * A pair that is new moves what is kept under the number to the LID, in the transaction that
  * stores the pair: so whoever knows the pair need not look under the number any more.

@@ -46,7 +46,7 @@ static int put_admin(struct ingress *ingress, const char *password, struct err *
     if (rc < 0) {
         return rc;
     }
-    /* id 1 when it is the first of all (S4-15) */
+    /* id 1 when it is the first of all: who has the preset API key */
     stmt =
         pg_stmt_new("INSERT INTO users (username, password_hash, role) VALUES ($1, $2, 'admin') "
                     "ON CONFLICT (username) DO UPDATE SET password_hash = $2, updated_at = now()");

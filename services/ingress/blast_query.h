@@ -18,8 +18,8 @@ struct blast_filter {
     int64_t offset;
 };
 
-/* A page of @user_id's blasts, newest first, each with its session (S0-57), and how many there are
- * in all. When sessions cannot be read the blasts come without (S0-49). Errors as pg_pool_run. */
+/* A page of @user_id's blasts, newest first, each with its session, and how many there are in all.
+ * When sessions cannot be read the blasts come without. Errors as pg_pool_run. */
 NODISCARD int blast_list(struct ingress *ingress, int64_t user_id,
                          const struct blast_filter *filter, struct arena *arena,
                          struct blast_rows *out, struct err *err);

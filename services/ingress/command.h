@@ -1,5 +1,4 @@
-/* command: one command to a decider, from its envelope to the projected outcome (ledger.md O1 to
- * O3).
+/* command: one command to a decider, from its envelope to the projected outcome (O1 to O3).
  *
  * The same command goes out again, under the same id, until its deadline: a decider that has it
  * already gives its first answer again. The answer counts when the tracker has applied it, so that

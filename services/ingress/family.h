@@ -1,4 +1,4 @@
-/* family: the families of paths that are served, and the envelopes of their errors (C-03). The
+/* family: the families of paths that are served, and the envelopes of their errors. The
  * contract names three more, F1 to F3: each would be a row here, a render function, and rows in the
  * route table. */
 #ifndef INGRESS_FAMILY_H

@@ -17,7 +17,7 @@
 #include "ingress/view.h"
 
 enum {
-    JSON_RECIPIENTS_MAX = 100000, /* F0-I1; a CSV may have more */
+    JSON_RECIPIENTS_MAX = 100000, /* a CSV may have more */
     JSON_AT_ONCE = 4,             /* bodies of this form are kept in memory as a whole */
     ROWS_REPORTED = 100,          /* bad rows that the answer tells of */
     READ_BYTES = 32 * 1024

@@ -337,7 +337,7 @@ static void send_from(struct http_request *request, struct ingress *ingress,
     struct refusal why;
 
     if (usecase_send(&by, session, &draft, &sent, &why) < 0) {
-        /* S4-41: whatever keeps the session from sending is a 404 in this family */
+        /* whatever keeps the session from sending is a 404 in this family */
         if (why.kind == REFUSED_CONFLICT || why.kind == REFUSED_NOT_FOUND) {
             answer_not_logged_in(request);
         } else {

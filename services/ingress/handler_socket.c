@@ -1,4 +1,4 @@
-/* The WebSocket of F4: what a browser needs to log a session in by QR (contract.md 6.2.6).
+/* The WebSocket of F4: what a browser needs to log a session in by QR.
  *
  * The connector says "qr" or "state" on the session's channel when something changed; then, and
  * every few seconds in case a word was lost, Redis and the projections are read and the frames that

@@ -1,4 +1,4 @@
-/* idempotency: the same Idempotency-Key and caller within a day get the first answer again (S4-82).
+/* idempotency: the same Idempotency-Key and caller within a day get the first answer again.
  *
  * The answer is kept in Redis, sealed. Losing it does no harm, nor does one that does not open: the
  * ids and the command made from the key are the same again, and the decider gives its first

@@ -67,7 +67,7 @@ enum refusal_kind {
 
 struct refusal {
     enum refusal_kind kind;
-    char code[48]; /* of contract.md 2.4 and SEAMS, such as INVALID_STATE */
+    char code[48]; /* for programs, such as INVALID_STATE */
     char text[256];
 };
 

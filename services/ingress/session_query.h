@@ -13,8 +13,8 @@ struct arena;
 struct err;
 struct pg_rows;
 
-/* What a path or body may name a session by (C-01): its key, its uuid with or without dashes, or
- * its number. -ERR_NOT_FOUND: none of @user_id's that lives; else as pg_pool_run. */
+/* What a path or body may name a session by: its key, its uuid with or without dashes, or its
+ * number. -ERR_NOT_FOUND: none of @user_id's that lives; else as pg_pool_run. */
 NODISCARD int session_find(struct ingress *ingress, int64_t user_id, const char *name,
                            struct arena *arena, struct session_row *out, struct err *err);
 

@@ -5,7 +5,7 @@
  *
  * Both arrows that write are turns of the ledger. A crash between them leaves the row, and the
  * request is decided again; its ids come from (user, request id), so that makes nothing twice. The
- * first verdict on a request stays (ledger.md B5). Before anything of a blast is published its
+ * first verdict on a request stays (B5). Before anything of a blast is published its
  * acceptance is promised, for a session that is named with it; that promise outlives the key and
  * the session, so nothing is rejected that exists. The API key is hashed when the record is taken
  * and is kept nowhere. */

@@ -54,7 +54,7 @@ static json_t *delay_json(const struct svc_range *range)
 }
 
 /* The config as given, with the members it lacks filled from the configuration of the service
- * (S0-30: given ones are kept as they are). */
+ * (given ones are kept as they are). */
 static int complete_config(struct ingress *ingress, const char *given, struct arena *arena,
                            const char **out, struct refusal *why)
 {
@@ -98,7 +98,7 @@ static bool is_at_home(const struct blast_home *home, const struct session_row *
 }
 
 /* A session that does not exist yet may be named by its key: the blast is kept where it will be
- * (ledger.md B4). A key of somebody else, or an id that is no key, is not found. */
+ * (B4). A key of somebody else, or an id that is no key, is not found. */
 static int find_account(struct blast_making *making, struct refusal *why)
 {
     const struct blast_home *home = making->draft->home;

@@ -108,7 +108,7 @@ static bool is_text(const char *text)
     return text != NULL && text[0] != 0;
 }
 
-/* S0-38: the display name, the session's own, the push name, the phone, the fixed text. */
+/* The display name, the session's own, the push name, the phone, the fixed text. */
 static const char *display_name(const struct session_row *row, char phone[PHONE_MAX + 1])
 {
     if (is_text(row->display_name)) {
@@ -202,7 +202,7 @@ struct json_t *view_f0_blast(const struct blast_row *row)
 
 /* ---- F0: a message ---- */
 
-/* C-45: dispatched shows as pending, all else by its own name. */
+/* Dispatched shows as pending, all else by its own name. */
 static const struct {
     const char *shown;
     const char *stored[2];

@@ -1,5 +1,5 @@
-/* view: what the families show of sessions, blasts and messages (contract.md 2.2, 2.3, 6.2). Pure:
- * rows and runtime facts come in, JSON goes out. */
+/* view: what the families show of sessions, blasts and messages. Pure: rows and runtime facts come
+ * in, JSON goes out. */
 #ifndef INGRESS_VIEW_H
 #define INGRESS_VIEW_H
 

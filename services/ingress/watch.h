@@ -1,6 +1,6 @@
-/* watch: whoever asks for a session that waits to be linked keeps it from being closed as idle
- * (C-13): the connector looks at the marks that are left here. Any thread; nothing happens while
- * Redis is away. */
+/* watch: whoever asks for a session that waits to be linked keeps it from being closed as idle: the
+ * connector looks at the marks that are left here. Any thread; nothing happens while Redis is
+ * away. */
 #ifndef INGRESS_WATCH_H
 #define INGRESS_WATCH_H
 

@@ -13,8 +13,7 @@ enum {
     RELAY_BYTES_MAX = 16 << 20,
     BUFFER_RECORDS_MAX = 1000,
     TICK_MS = 500,
-    CLEAN_EVERY_MS = 60000, /* old answers to commands go a thousand at a time */
-    DRAIN_LOOK_MS = 20
+    CLEAN_EVERY_MS = 60000 /* old answers to commands go a thousand at a time */
 };
 
 #define CLEAN_SQL                                                                              \
@@ -26,6 +25,13 @@ const char *ledger_phase_name(enum ledger_phase phase)
     static const char *const names[] = {"away", "taking", "loading", "live", "limbo", "fenced"};
 
     return names[phase];
+}
+
+const char *ledger_reset_name(enum ledger_reset why)
+{
+    static const char *const names[] = {"failed", "fenced", "revoked", "closed"};
+
+    return names[why];
 }
 
 /* ---- kinds of records ---- */

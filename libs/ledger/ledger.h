@@ -67,6 +67,8 @@ enum ledger_reset {
     LEDGER_RESET_CLOSED   /* the ledger ends */
 };
 
+const char *ledger_reset_name(enum ledger_reset why); /* "failed" */
+
 /* One step by which the state of a partition comes into memory. */
 struct ledger_load {
     const char *text; /* a statement; its one parameter is the partition */
@@ -181,8 +183,6 @@ struct pg *ledger_pg(struct ledger *ledger);
 void ledger_want_turn(struct ledger *ledger);
 
 /* ---- within a turn: from on_turn, and from callbacks of ledger_ask ---- */
-
-struct ledger *ledger_tx_ledger(struct ledger_tx *tx);
 
 /* The next input record in fair order over topics and partitions, which the turn handles with that:
  * its offset goes into the transaction. Until the next call, or the end of on_turn, every line that

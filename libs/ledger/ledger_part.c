@@ -8,7 +8,6 @@
 enum {
     RETRY_FIRST_MS = 50,
     RETRY_MOST_MS = 5000,
-    LIMBO_MS = 5000,
     LIMBO_AGAIN_MS = 50, /* when a turn is open as it ends */
     FENCED_SESSIONS = 2, /* session time-outs after which Kafka has told whose it is */
     HEARTBEAT_LEAST_MS = 500

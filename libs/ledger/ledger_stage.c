@@ -39,11 +39,6 @@
 
 /* ---- for services ---- */
 
-struct ledger *ledger_tx_ledger(struct ledger_tx *tx)
-{
-    return tx->ledger;
-}
-
 void ledger_tx_set(struct ledger_tx *tx, void *data)
 {
     tx->data = data;

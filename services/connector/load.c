@@ -186,7 +186,8 @@ static void on_reset(struct ledger *ledger, int partition, enum ledger_reset why
     struct map_entry *next;
 
     (void)ledger;
-    log_info("partition left", LOG_INT("partition", partition), LOG_INT("why", why));
+    log_info("partition left", LOG_INT("partition", partition),
+             LOG_STR("why", ledger_reset_name(why)));
     for (struct map_entry *at = map_first(&connector->accounts); at != NULL; at = next) {
         next = map_next(at);
         account = map_value(at);

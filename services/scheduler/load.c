@@ -154,7 +154,8 @@ static void forget(struct scheduler *scheduler, int partition)
 static void on_reset(struct ledger *ledger, int partition, enum ledger_reset why, void *ctx)
 {
     (void)ledger;
-    log_info("partition left", LOG_INT("partition", partition), LOG_INT("why", why));
+    log_info("partition left", LOG_INT("partition", partition),
+             LOG_STR("why", ledger_reset_name(why)));
     forget(ctx, partition);
 }
 

@@ -112,7 +112,8 @@ static void on_reset(struct ledger *ledger, int partition, enum ledger_reset why
 {
     (void)ledger;
     (void)ctx;
-    log_debug("partition given up", LOG_INT("partition", partition), LOG_INT("why", why));
+    log_debug("partition given up", LOG_INT("partition", partition),
+              LOG_STR("why", ledger_reset_name(why)));
 }
 
 /* The session's events first: whoever has that partition of theirs has it of all (L8). */

@@ -178,7 +178,7 @@ NODISCARD int svc_config_load_from(const struct svc_config_table *table,
                                    struct err *err);
 
 /* A svc_check_fn: a file that can be read. */
-int svc_check_file(const char *path, struct err *err);
+NODISCARD int svc_check_file(const char *path, struct err *err);
 
 void svc_config_done(const struct svc_config_table *table, void *config); /* wipes secrets */
 

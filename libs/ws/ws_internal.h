@@ -86,7 +86,7 @@ NODISCARD int ws_tls_attach(const struct ws_tls *tls, int fd, const char *host, 
 
 /* As read and send: bytes done, or a WS_IO_ value. */
 enum { WS_IO_WANT_READ = -1, WS_IO_WANT_WRITE = -2, WS_IO_END = -3, WS_IO_ERROR = -4 };
-int ws_tls_handshake(struct ssl_st *ssl, struct err *err); /* 1 done */
+NODISCARD int ws_tls_handshake(struct ssl_st *ssl, struct err *err); /* 1 done */
 ssize_t ws_tls_read(struct ssl_st *ssl, uint8_t *p, size_t n, struct err *err);
 ssize_t ws_tls_write(struct ssl_st *ssl, const uint8_t *p, size_t n, struct err *err);
 void ws_tls_detach(struct ssl_st **ssl);

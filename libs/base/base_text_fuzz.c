@@ -8,15 +8,9 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "base/uuid.h"
+#include "testkit/testkit_fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool held)
-{
-    if (!held) {
-        abort();
-    }
-}
 
 static bool is_same(const struct buf *a, const struct buf *b)
 {

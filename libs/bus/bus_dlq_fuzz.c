@@ -9,15 +9,9 @@
 #include "bus/bus_consumer.h"
 #include "bus/bus_dlq.h"
 #include "bus/bus_record.h"
+#include "testkit/testkit_fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool held)
-{
-    if (!held) {
-        abort();
-    }
-}
 
 /* Takes the bytes up to the next newline off @rest. */
 static struct bytes line_of(struct bytes *rest)

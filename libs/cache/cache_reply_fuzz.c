@@ -1,21 +1,14 @@
 /* What comes from Redis' side of a connection: replies, and what is said on channels. The first
  * byte is the size of the pieces in which it comes. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
 #include "cache/cache_reply.h"
+#include "testkit/testkit_fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { COUNT_DIGITS_MAX = 4 };
-
-static void must(bool held)
-{
-    if (!held) {
-        abort();
-    }
-}
 
 /* hiredis makes room at once for as many elements as a list announces: no mistake of ours, but one
  * for the sanitizers. */

@@ -7,15 +7,9 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "cache/cache_url.h"
+#include "testkit/testkit_fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool held)
-{
-    if (!held) {
-        abort();
-    }
-}
 
 static void check(const struct cache_url *url)
 {

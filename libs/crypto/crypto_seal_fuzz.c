@@ -7,17 +7,11 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "crypto/crypto_seal.h"
+#include "testkit/testkit_fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define KEY "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
-
-static void must(bool held)
-{
-    if (!held) {
-        abort();
-    }
-}
 
 /* What is taken are keys of 64 digits between commas, in that order. */
 static void as_keyring(const char *text)

@@ -1,10 +1,10 @@
 /* The cells of a row, in PostgreSQL's binary form: each is a type, a length and its bytes. What
  * they say is compared with what they are made of. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
 #include "pg/pg_internal.h"
+#include "testkit/testkit_fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -20,13 +20,6 @@ struct cell {
     bool is_null;
     struct bytes bytes;
 };
-
-static void must(bool held)
-{
-    if (!held) {
-        abort();
-    }
-}
 
 /* ---- a row out of bytes ---- */
 

@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "svc/svc_config.h"
+#include "testkit/testkit_fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -35,13 +36,6 @@ static const struct svc_config_entry entries[] = {
 };
 
 static const struct svc_config_table table = SVC_CONFIG_TABLE("fuzz", "is fuzzed", entries, NULL);
-
-static void must(bool held)
-{
-    if (!held) {
-        abort();
-    }
-}
 
 static bool is_of(const char *line, const char *name)
 {

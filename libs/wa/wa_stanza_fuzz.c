@@ -1,7 +1,7 @@
 /* Every parser of stanzas on whatever tree the bytes decode to; what one side takes, and builds
  * again, the same parser must take again. */
-#include <stdlib.h>
 
+#include "testkit/testkit_fuzz.h"
 #include "wa/wa_ack.h"
 #include "wa/wa_iq.h"
 #include "wa/wa_message.h"
@@ -9,13 +9,6 @@
 #include "wa/wa_usync.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool held)
-{
-    if (!held) {
-        abort();
-    }
-}
 
 /* What a client answers to the stanza of @size bytes has a form on the wire; what is as large as a
  * frame may come out larger, as texts are cleaned. */

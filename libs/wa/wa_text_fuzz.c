@@ -3,18 +3,12 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "testkit/testkit_fuzz.h"
 #include "wa/wa_code.h"
 #include "wa/wa_enc.h"
 #include "wa/wa_jid.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool held)
-{
-    if (!held) {
-        abort();
-    }
-}
 
 static void as_jid(const char *text)
 {

@@ -1,12 +1,12 @@
 /* Frames of a peer behind the upgrade. The first byte says whether we are the server, the second in
  * what pieces the rest comes: whole or in pieces, the same messages come of it. */
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/err.h"
+#include "testkit/testkit_fuzz.h"
 #include "ws/ws_internal.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -19,13 +19,6 @@ struct peer {
     unsigned closed;
     struct buf heard; /* the messages, each behind its length */
 };
-
-static void must(bool held)
-{
-    if (!held) {
-        abort();
-    }
-}
 
 static void on_message(struct ws *ws, struct bytes message, void *ctx)
 {

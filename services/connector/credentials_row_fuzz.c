@@ -1,19 +1,12 @@
 /* What a row of credentials may hold once it is opened: what is read is written and read again the
  * same. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "connector/credentials.h"
 #include "connector/credentials_row.h"
+#include "testkit/testkit_fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool held)
-{
-    if (!held) {
-        abort();
-    }
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

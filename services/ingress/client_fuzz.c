@@ -1,21 +1,14 @@
 /* The input is the address of a peer, and behind a newline what X-Forwarded-For says. What comes
  * out is an address, or "unknown"; and whom we do not trust nothing makes another. */
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/net.h"
 #include "ingress/client.h"
+#include "testkit/testkit_fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool held)
-{
-    if (!held) {
-        abort();
-    }
-}
 
 static void must_be_an_address(const char *text)
 {

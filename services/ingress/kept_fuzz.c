@@ -8,17 +8,11 @@
 #include "base/mem.h"
 #include "cache/cache.h"
 #include "ingress/kept.h"
+#include "testkit/testkit_fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { ITEMS_MAX = 16 };
-
-static void must(bool held)
-{
-    if (!held) {
-        abort();
-    }
-}
 
 static void as_verdict(struct bytes text)
 {

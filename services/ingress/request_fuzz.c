@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "http/http_json.h"
 #include "ingress/request.h"
+#include "testkit/testkit_fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -29,13 +30,6 @@ static const struct request_field fields[] = {
     REQUEST_FIELD(struct body, number, "number", REQUEST_IS_INT, false, -3, 1000),
     REQUEST_BOOL(struct body, flag, "flag"),
 };
-
-static void must(bool held)
-{
-    if (!held) {
-        abort();
-    }
-}
 
 static void check(const struct body *body)
 {

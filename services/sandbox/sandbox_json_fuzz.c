@@ -1,18 +1,11 @@
 /* What tests and demos say to the admin interface: phones to make, and how they behave. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "http/http_json.h"
 #include "sandbox/sandbox_json.h"
+#include "testkit/testkit_fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool held)
-{
-    if (!held) {
-        abort();
-    }
-}
 
 static void check(const struct sandbox_behaviour *behaviour)
 {

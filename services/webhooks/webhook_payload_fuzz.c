@@ -1,21 +1,14 @@
 /* An event as it comes from Kafka; the first byte says of what: 0 a session, 1 a message, 2 a
  * message, whose receipt is told. What a subscriber gets is JSON of the shape that it knows. */
-#include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
 
 #include "bus/bus_codec.h"
+#include "testkit/testkit_fuzz.h"
 #include "webhooks/payload.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool held)
-{
-    if (!held) {
-        abort();
-    }
-}
 
 /* An inbound message has "message" and no "event"; all else has "event" and no "message". */
 static void check(const struct payload *payload, const char *member)

@@ -4,16 +4,10 @@
 
 #include "base/text.h"
 #include "crypto/crypto.h"
+#include "testkit/testkit_fuzz.h"
 #include "webhooks/sign.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool held)
-{
-    if (!held) {
-        abort();
-    }
-}
 
 /* The value of @name among @lines; there is just one. */
 static const char *find(const char *const *lines, const char *name)

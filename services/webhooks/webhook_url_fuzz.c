@@ -8,17 +8,11 @@
 #include "base/mem.h"
 #include "base/net.h"
 #include "base/text.h"
+#include "testkit/testkit_fuzz.h"
 #include "webhooks/net.h"
 #include "webhooks/url.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool held)
-{
-    if (!held) {
-        abort();
-    }
-}
 
 /* A place has a host, a port, no login and no blank, and is its own place. */
 static void as_url(const char *text)

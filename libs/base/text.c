@@ -31,6 +31,17 @@ void text_base64(struct buf *out, struct bytes from, enum text_base64 variant)
     buf_used(out, strlen(room));
 }
 
+int text_hex_digit(char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    if (c >= 'a' && c <= 'f') {
+        return c - 'a' + 10;
+    }
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
 int text_unhex(struct buf *out, const char *text, size_t n)
 {
     size_t len = 0;

@@ -14,6 +14,8 @@ enum text_base64 { TEXT_BASE64, TEXT_BASE64URL }; /* padded standard; unpadded u
 void text_hex(struct buf *out, struct bytes from); /* appends lower-case hex */
 void text_base64(struct buf *out, struct bytes from, enum text_base64 variant); /* appends */
 
+int text_hex_digit(char c); /* 0 to 15, in either case; -1 for another */
+
 /* Append the bytes that @text stands for. -ERR_INVALID leaves @out as it was. */
 NODISCARD int text_unhex(struct buf *out, const char *text, size_t n);
 NODISCARD int text_unbase64(struct buf *out, const char *text, size_t n, enum text_base64 variant);

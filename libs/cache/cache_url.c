@@ -10,17 +10,6 @@
 
 enum { PORT = 6379, PORT_MAX = 65535, DATABASE_MAX = 10000 };
 
-static int nibble(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    if (c >= 'a' && c <= 'f') {
-        return c - 'a' + 10;
-    }
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* A copy without %xx; NULL when one of them is broken or stands for NUL. */
 static char *unescape(const char *p, size_t n)
 {
@@ -35,8 +24,8 @@ static char *unescape(const char *p, size_t n)
             out[used++] = p[i];
             continue;
         }
-        high = i + 2 < n ? nibble(p[i + 1]) : -1;
-        low = i + 2 < n ? nibble(p[i + 2]) : -1;
+        high = i + 2 < n ? text_hex_digit(p[i + 1]) : -1;
+        low = i + 2 < n ? text_hex_digit(p[i + 2]) : -1;
         if (high < 0 || low < 0 || high + low == 0) {
             mem_wipe(out, n);
             free(out);

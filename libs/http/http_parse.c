@@ -6,22 +6,11 @@
 #include "base/err.h"
 #include "base/text.h"
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    if (c >= 'a' && c <= 'f') {
-        return c - 'a' + 10;
-    }
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* The byte that "%XX" at @p stands for, or -1. */
 static int escaped_byte(const char *p, size_t n)
 {
-    int high = n >= 3 ? hex_digit(p[1]) : -1;
-    int low = high >= 0 ? hex_digit(p[2]) : -1;
+    int high = n >= 3 ? text_hex_digit(p[1]) : -1;
+    int low = high >= 0 ? text_hex_digit(p[2]) : -1;
 
     return low >= 0 ? high * 16 + low : -1;
 }

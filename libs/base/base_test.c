@@ -1,3 +1,5 @@
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -7,6 +9,7 @@
 #include "base/clock.h"
 #include "base/crash.h"
 #include "base/err.h"
+#include "base/mem.h"
 #include "base/text.h"
 #include "base/uuid.h"
 #include "testkit/testkit.h"
@@ -22,6 +25,22 @@ static void an_error_keeps_its_code_and_gains_context(void **state)
     assert_string_equal(err.text, "file a.csv: row 7");
     assert_string_equal(err_name(rc), "INVALID");
     assert_int_equal(err_action(-ERR_UNCERTAIN), ERR_ACTION_CHECK);
+}
+
+static void an_array_with_room_for_one_more_doubles(void **state)
+{
+    int *list = NULL;
+    size_t cap = 0;
+
+    (void)state;
+    for (size_t n = 0; n < 1000; n++) {
+        list = mem_room(list, n, &cap, sizeof(*list));
+        assert_true(n < cap);
+        list[n] = (int)n;
+    }
+    assert_int_equal(cap, 1024);
+    assert_int_equal(list[999], 999);
+    free(list);
 }
 
 static void a_buffer_grows_and_drops_its_front(void **state)
@@ -90,6 +109,18 @@ static void hex_and_base64_go_there_and_back_and_refuse_rubbish(void **state)
     assert_int_equal(raw.n, 5);
     buf_done(&text);
     buf_done(&raw);
+}
+
+static void hex_digits_have_values_in_both_cases(void **state)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    (void)state;
+    for (int c = CHAR_MIN; c <= CHAR_MAX; c++) {
+        const char *found = c == 0 ? NULL : strchr(digits, c >= 'A' && c <= 'F' ? c + 32 : c);
+
+        assert_int_equal(text_hex_digit((char)c), found == NULL ? -1 : found - digits);
+    }
 }
 
 static void numbers_and_utf8_are_checked_whole(void **state)
@@ -183,10 +214,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_error_keeps_its_code_and_gains_context),
+        cmocka_unit_test(an_array_with_room_for_one_more_doubles),
         cmocka_unit_test(a_buffer_grows_and_drops_its_front),
         cmocka_unit_test(an_arena_hands_out_zeroed_memory_again_after_reset),
         cmocka_unit_test(uuids_carry_version_and_repeat_for_a_name),
         cmocka_unit_test(hex_and_base64_go_there_and_back_and_refuse_rubbish),
+        cmocka_unit_test(hex_digits_have_values_in_both_cases),
         cmocka_unit_test(numbers_and_utf8_are_checked_whole),
         cmocka_unit_test(a_text_is_clipped_at_a_characters_end),
         cmocka_unit_test(nesting_counts_outside_of_strings),

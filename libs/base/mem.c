@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { ROOM_FIRST = 16 };
+
 static void *must(void *p)
 {
     if (p == NULL) {
@@ -26,6 +28,15 @@ void *mem_array0(size_t count, size_t size)
 void *mem_grow(void *p, size_t count, size_t size)
 {
     return must(reallocarray(p, count == 0 ? 1 : count, size));
+}
+
+void *mem_room(void *p, size_t n, size_t *cap, size_t size)
+{
+    if (n < *cap) {
+        return p;
+    }
+    *cap = *cap == 0 ? ROOM_FIRST : *cap * 2;
+    return mem_grow(p, *cap, size);
 }
 
 void *mem_dup(const void *p, size_t n)

@@ -78,10 +78,8 @@ static void on_check(uv_check_t *uv)
 
 void loop_defer(struct loop *loop, loop_defer_cb *fn, void *ctx)
 {
-    if (loop->n_deferred == loop->cap_deferred) {
-        loop->cap_deferred = loop->cap_deferred == 0 ? 16 : 2 * loop->cap_deferred;
-        loop->deferred = mem_grow(loop->deferred, loop->cap_deferred, sizeof(*loop->deferred));
-    }
+    loop->deferred =
+        mem_room(loop->deferred, loop->n_deferred, &loop->cap_deferred, sizeof(*loop->deferred));
     loop->deferred[loop->n_deferred++] = (struct loop_deferred){fn, ctx};
     (void)uv_idle_start(&loop->idle, on_idle);
 }

@@ -88,10 +88,7 @@ void loop_timer_start(struct loop *loop, struct loop_timer *timer, int64_t delay
 {
     assert(delay_ms >= 0);
     loop_timer_stop(timer);
-    if (loop->n_heap == loop->cap_heap) {
-        loop->cap_heap = loop->cap_heap == 0 ? 64 : 2 * loop->cap_heap;
-        loop->heap = mem_grow(loop->heap, loop->cap_heap, sizeof(struct loop_timer *));
-    }
+    loop->heap = mem_room(loop->heap, loop->n_heap, &loop->cap_heap, sizeof(struct loop_timer *));
     *timer = (struct loop_timer){
         .loop = loop, .fn = fn, .ctx = ctx, .due_ms = loop_now_ms(loop) + delay_ms};
     put(loop, loop->n_heap++, timer);

@@ -39,10 +39,7 @@ void pg_unit_free(struct pg_tx *unit)
 
 void pg_unit_add(struct pg_tx *unit, enum pg_op_kind kind, struct pg_stmt *stmt)
 {
-    if (unit->n_ops == unit->cap_ops) {
-        unit->cap_ops = unit->cap_ops == 0 ? 16 : unit->cap_ops * 2;
-        unit->ops = mem_grow(unit->ops, unit->cap_ops, sizeof(*unit->ops));
-    }
+    unit->ops = mem_room(unit->ops, unit->n_ops, &unit->cap_ops, sizeof(*unit->ops));
     unit->ops[unit->n_ops++] = (struct pg_op){.kind = kind, .stmt = stmt};
 }
 
@@ -52,10 +49,7 @@ static void expect_item(struct pg_tx *unit, struct pg_item item)
         unit->head = 0;
         unit->n_items = 0;
     }
-    if (unit->n_items == unit->cap_items) {
-        unit->cap_items = unit->cap_items == 0 ? 32 : unit->cap_items * 2;
-        unit->items = mem_grow(unit->items, unit->cap_items, sizeof(*unit->items));
-    }
+    unit->items = mem_room(unit->items, unit->n_items, &unit->cap_items, sizeof(*unit->items));
     unit->items[unit->n_items++] = item;
 }
 

@@ -66,11 +66,8 @@ struct sandbox_account *sandbox_account_make(struct sandbox_world *world, const 
     account->behaviour.read_delay_ms = -1;
     account->list_changed_s = sandbox_now_s(world);
     device_init(&account->phone_device, account);
-    if (world->n_accounts == world->cap_accounts) {
-        world->cap_accounts = world->cap_accounts == 0 ? 64 : 2 * world->cap_accounts;
-        world->accounts =
-            mem_grow(world->accounts, world->cap_accounts, sizeof(struct sandbox_account *));
-    }
+    world->accounts = mem_room(world->accounts, world->n_accounts, &world->cap_accounts,
+                               sizeof(struct sandbox_account *));
     world->accounts[world->n_accounts++] = account;
     sandbox_map_put(&world->by_number, account->number, account);
     sandbox_map_put(&world->by_lid, account->lid, account);

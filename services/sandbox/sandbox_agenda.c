@@ -75,10 +75,7 @@ void sandbox_agenda_put(struct sandbox_agenda *agenda, struct sandbox_due *due, 
                         sandbox_due_cb *fn, void *ctx)
 {
     sandbox_agenda_drop(agenda, due);
-    if (agenda->n == agenda->cap) {
-        agenda->cap = agenda->cap == 0 ? 64 : 2 * agenda->cap;
-        agenda->heap = mem_grow(agenda->heap, agenda->cap, sizeof(struct sandbox_due *));
-    }
+    agenda->heap = mem_room(agenda->heap, agenda->n, &agenda->cap, sizeof(struct sandbox_due *));
     *due = (struct sandbox_due){.at_ms = at_ms, .order = agenda->order++, .fn = fn, .ctx = ctx};
     put(agenda, agenda->n++, due);
     sift_up(agenda, due->place - 1);

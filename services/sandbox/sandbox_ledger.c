@@ -44,10 +44,8 @@ struct sandbox_entry *sandbox_ledger_entry(struct sandbox_ledger *ledger,
         ledger->not_kept++;
         return NULL;
     }
-    if (ledger->n == ledger->cap) {
-        ledger->cap = ledger->cap == 0 ? 256 : 2 * ledger->cap;
-        ledger->entries = mem_grow(ledger->entries, ledger->cap, sizeof(struct sandbox_entry *));
-    }
+    ledger->entries =
+        mem_room(ledger->entries, ledger->n, &ledger->cap, sizeof(struct sandbox_entry *));
     entry = mem_new0(sizeof(*entry));
     *entry = *like;
     ledger->entries[ledger->n++] = entry;

@@ -137,10 +137,7 @@ int run_load(struct run *run, const struct pg_rows *rows, size_t row, struct err
 
 static struct flight *add_flight(struct run *run, int32_t index)
 {
-    if (run->n_flights == run->cap_flights) {
-        run->cap_flights = run->cap_flights == 0 ? 16 : run->cap_flights * 2;
-        run->flights = mem_grow(run->flights, run->cap_flights, sizeof(*run->flights));
-    }
+    run->flights = mem_room(run->flights, run->n_flights, &run->cap_flights, sizeof(*run->flights));
     run->flights[run->n_flights] = (struct flight){.index = index};
     run->scheduler->n_flights++;
     return &run->flights[run->n_flights++];
@@ -242,10 +239,7 @@ void run_flight_back(struct run *run, struct flight *flight)
 
 void run_flight_end(struct run *run, struct flight *flight)
 {
-    if (run->n_gone == run->cap_gone) {
-        run->cap_gone = run->cap_gone == 0 ? 16 : run->cap_gone * 2;
-        run->gone = mem_grow(run->gone, run->cap_gone, sizeof(*run->gone));
-    }
+    run->gone = mem_room(run->gone, run->n_gone, &run->cap_gone, sizeof(*run->gone));
     run->gone[run->n_gone++] = flight->index;
     run->is_changed = true;
     if (flight->is_back) {

@@ -673,10 +673,6 @@ int main(void)
         cmocka_unit_test(a_thread_can_wait_for_its_record),
     };
 
-    brokers = getenv("KENTONGAN_TEST_KAFKA"); /* NOLINT(concurrency-mt-unsafe): one thread */
-    if (brokers == NULL) {
-        (void)fprintf(stderr, "KENTONGAN_TEST_KAFKA is not set: run tests/run\n");
-        return EXIT_FAILURE;
-    }
+    brokers = testkit_env("KENTONGAN_TEST_KAFKA");
     return cmocka_run_group_tests(tests, make_topics, delete_topics);
 }

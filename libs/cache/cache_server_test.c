@@ -423,10 +423,6 @@ int main(void)
         cmocka_unit_test(the_pool_fails_at_once_while_the_server_is_away),
     };
 
-    server = getenv("KENTONGAN_TEST_REDIS"); /* NOLINT(concurrency-mt-unsafe): one thread */
-    if (server == NULL) {
-        (void)fprintf(stderr, "KENTONGAN_TEST_REDIS is not set: run tests/run\n");
-        return EXIT_FAILURE;
-    }
+    server = testkit_env("KENTONGAN_TEST_REDIS");
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

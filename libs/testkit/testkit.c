@@ -1,5 +1,9 @@
 #include "testkit/testkit.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
 uint64_t testkit_next(struct testkit_random *random)
 {
     uint64_t z = random->state += 0x9e3779b97f4a7c15ULL;
@@ -12,6 +16,17 @@ uint64_t testkit_next(struct testkit_random *random)
 uint32_t testkit_below(struct testkit_random *random, uint32_t limit)
 {
     return (uint32_t)(testkit_next(random) % limit);
+}
+
+const char *testkit_env(const char *name)
+{
+    const char *value = getenv(name); /* NOLINT(concurrency-mt-unsafe): one thread */
+
+    if (value == NULL || value[0] == '\0') {
+        (void)fprintf(stderr, "%s is not set: this test needs servers, see tests/run\n", name);
+        _exit(1);
+    }
+    return value;
 }
 
 void testkit_reach(struct testkit_reached *reached, unsigned state)

@@ -1,6 +1,5 @@
-/* testkit: what every unit test includes: cmocka with the headers it wants, a seeded generator, and
- * what tells whether a random run went everywhere.
- */
+/* testkit: what every unit test includes: cmocka with the headers it wants, a seeded generator,
+ * where servers are, and what tells whether a random run went everywhere. */
 #ifndef TESTKIT_TESTKIT_H
 #define TESTKIT_TESTKIT_H
 
@@ -18,6 +17,10 @@ struct testkit_random {
 
 uint64_t testkit_next(struct testkit_random *random);
 uint32_t testkit_below(struct testkit_random *random, uint32_t limit); /* 0 .. limit - 1 */
+
+/* The environment's variable @name, as tests/run sets it for tests with servers. Without it the
+ * program ends. */
+const char *testkit_env(const char *name);
 
 /* Which of @n states a random run came to, and how often. */
 enum { TESTKIT_REACHED_MAX = 32 };

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "testkit/testkit.h"
 
 static _Noreturn void die(const char *what, const char *why)
 {
@@ -36,27 +37,18 @@ static PGresult *run(PGconn *conn, const char *sql)
     return result;
 }
 
-static const char *server(void)
-{
-    const char *conninfo = getenv("KENTONGAN_TEST_PG"); /* NOLINT(concurrency-mt-unsafe) */
-
-    if (conninfo == NULL || conninfo[0] == '\0') {
-        die("KENTONGAN_TEST_PG", "is not set: this test needs a PostgreSQL, see tests/run");
-    }
-    return conninfo;
-}
-
 void testkit_pg_open(struct testkit_pg *pg)
 {
     static int count;
     char sql[128];
-    PGconn *conn = connect_to(server());
+    PGconn *conn = connect_to(testkit_env("KENTONGAN_TEST_PG"));
 
     (void)snprintf(pg->name, sizeof(pg->name), "kt_%d_%d", (int)getpid(), ++count);
     (void)snprintf(sql, sizeof(sql), "CREATE DATABASE %s TEMPLATE template0", pg->name);
     PQclear(run(conn, sql));
     PQfinish(conn);
-    (void)snprintf(pg->conninfo, sizeof(pg->conninfo), "%s dbname=%s", server(), pg->name);
+    (void)snprintf(pg->conninfo, sizeof(pg->conninfo), "%s dbname=%s",
+                   testkit_env("KENTONGAN_TEST_PG"), pg->name);
     pg->conn = connect_to(pg->conninfo);
 }
 
@@ -69,7 +61,7 @@ void testkit_pg_reopen(struct testkit_pg *pg)
 void testkit_pg_close(struct testkit_pg *pg)
 {
     char sql[128];
-    PGconn *conn = connect_to(server());
+    PGconn *conn = connect_to(testkit_env("KENTONGAN_TEST_PG"));
 
     PQfinish(pg->conn);
     (void)snprintf(sql, sizeof(sql), "DROP DATABASE %s WITH (FORCE)", pg->name);

@@ -129,10 +129,6 @@ int main(void)
         cmocka_unit_test(what_is_right_costs_nothing),
     };
 
-    server = getenv("KENTONGAN_TEST_REDIS"); /* NOLINT(concurrency-mt-unsafe): one thread */
-    if (server == NULL) {
-        (void)fprintf(stderr, "KENTONGAN_TEST_REDIS is not set: run tests/run\n");
-        return EXIT_FAILURE;
-    }
+    server = testkit_env("KENTONGAN_TEST_REDIS");
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

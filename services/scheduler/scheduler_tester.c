@@ -605,17 +605,6 @@ int64_t station_handed(struct station *station)
 
 /* ---- life ---- */
 
-static const char *variable(const char *name)
-{
-    const char *value = getenv(name); /* NOLINT(concurrency-mt-unsafe) */
-
-    if (value == NULL || value[0] == '\0') {
-        (void)fprintf(stderr, "%s is not set: this test needs servers, see tests/run\n", name);
-        _exit(1);
-    }
-    return value;
-}
-
 static void make_topics(const char *brokers)
 {
     static int count;
@@ -695,7 +684,7 @@ static void open_bus(struct station *station, const char *brokers)
 
 void station_open(struct station *station, struct loop *loop)
 {
-    const char *brokers = variable("KENTONGAN_TEST_KAFKA");
+    const char *brokers = testkit_env("KENTONGAN_TEST_KAFKA");
     struct uuid session;
 
     *station = (struct station){.loop = loop, .way = STATION_SEND};
@@ -706,7 +695,7 @@ void station_open(struct station *station, struct loop *loop)
     make_database(station);
     open_bus(station, brokers);
     station_set(station, "KAFKA_BROKERS", brokers);
-    station_set(station, "REDIS_URL", variable("KENTONGAN_TEST_REDIS"));
+    station_set(station, "REDIS_URL", testkit_env("KENTONGAN_TEST_REDIS"));
     set_from(station, "DB_HOST", "host=");
     set_from(station, "DB_PORT", "port=");
     set_from(station, "DB_NAME", "dbname=");

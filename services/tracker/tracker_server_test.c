@@ -229,17 +229,6 @@ static void on_line(struct bytes message, void *ctx)
                    (const char *)message.p);
 }
 
-static const char *variable(const char *name)
-{
-    const char *value = getenv(name); /* NOLINT(concurrency-mt-unsafe) */
-
-    if (value == NULL || value[0] == '\0') {
-        (void)fprintf(stderr, "%s is not set: this test needs servers, see tests/run\n", name);
-        _exit(1);
-    }
-    return value;
-}
-
 /* A role with the rights of tracker and a password of this test's own. */
 static void make_role(struct fixture *f)
 {
@@ -259,17 +248,17 @@ static void make_environment(struct fixture *f)
     env(f, "DB_NAME", f->db.name);
     env(f, "DB_USER", f->role);
     env(f, "DB_PASS", "of-this-test");
-    env(f, "KAFKA_BROKERS", variable("KENTONGAN_TEST_KAFKA"));
+    env(f, "KAFKA_BROKERS", testkit_env("KENTONGAN_TEST_KAFKA"));
     env(f, "KAFKA_TOPIC_PREFIX", station_prefix());
     env(f, "KAFKA_SESSION_TIMEOUT_MS", "6000");
-    env(f, "REDIS_URL", variable("KENTONGAN_TEST_REDIS"));
+    env(f, "REDIS_URL", testkit_env("KENTONGAN_TEST_REDIS"));
     env(f, "LOG_LEVEL", "warn");
 }
 
 static int set_up(void **state)
 {
     struct fixture *f = mem_new0(sizeof(*f));
-    struct cache_options redis = {.url = variable("KENTONGAN_TEST_REDIS")};
+    struct cache_options redis = {.url = testkit_env("KENTONGAN_TEST_REDIS")};
     struct cache_listener listener = {.message = on_line, .ctx = f};
     struct err err = {0};
 
@@ -277,7 +266,7 @@ static int set_up(void **state)
     tracker_migrate(&f->db);
     make_role(f);
     assert_int_equal(loop_new(&f->loop, NULL), 0);
-    if (station_open(&f->station, f->loop, variable("KENTONGAN_TEST_KAFKA"), &err) != 0) {
+    if (station_open(&f->station, f->loop, testkit_env("KENTONGAN_TEST_KAFKA"), &err) != 0) {
         fail_msg("%s", err.text);
     }
     assert_int_equal(cache_new(f->loop, &redis, &f->cache, NULL), 0);

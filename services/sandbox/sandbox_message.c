@@ -2,26 +2,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "adv.pb-c.h"
-#include "sandbox/sandbox_internal.h"
+#include "sandbox/sandbox_message_internal.h"
 #include "wa/wa_ack.h"
-#include "wa/wa_message.h"
-#include "wa/wa_proto.h"
 
 enum { KEY_MAX = 128, REFUSED = 400 };
-
-/* What is known of a message while it is handled. */
-struct letter {
-    struct sandbox_world *world;
-    struct sandbox_device *sender;
-    const struct wa_node *node;
-    struct wa_message_sent sent;
-    struct sandbox_account *to; /* the other side of the chat */
-    uint8_t hash[SANDBOX_HASH]; /* of its ciphertexts */
-    char key[SANDBOX_ID_MAX];   /* by which it is remembered */
-    bool is_retry;
-    bool only_asked; /* a retry for all devices: those that did not ask get nothing */
-};
 
 static char asked_marker;
 
@@ -35,7 +19,7 @@ static void hash_enc(struct buf *all, const struct wa_jid *device, const struct 
     buf_add(all, enc->bytes.p, enc->bytes.n);
 }
 
-static void hash_letter(struct letter *letter)
+static void hash_letter(struct sandbox_letter *letter)
 {
     struct buf all = {0};
 
@@ -52,7 +36,7 @@ static void hash_letter(struct letter *letter)
 }
 
 /* Each answer to a retry receipt is a message of its own under the id that it repeats. */
-static void set_key(struct letter *letter, bool is_retry)
+static void set_key(struct sandbox_letter *letter, bool is_retry)
 {
     const uint8_t *h = letter->hash;
 
@@ -64,7 +48,7 @@ static void set_key(struct letter *letter, bool is_retry)
     }
 }
 
-static void remember(const struct letter *letter)
+static void remember(const struct sandbox_letter *letter)
 {
     struct sandbox_device *sender = letter->sender;
     struct sandbox_remembered_id *made = mem_new0(sizeof(*made));
@@ -92,7 +76,8 @@ static void asked_key(const char *id, const struct sandbox_device *asker, char o
                    (unsigned)asker->number);
 }
 
-static bool has_asked(const struct letter *letter, const struct sandbox_device *target)
+bool sandbox_message_has_asked(const struct sandbox_letter *letter,
+                               const struct sandbox_device *target)
 {
     char key[KEY_MAX];
 
@@ -100,13 +85,13 @@ static bool has_asked(const struct letter *letter, const struct sandbox_device *
     return sandbox_map_find(&letter->sender->asked, key) != NULL;
 }
 
-static bool somebody_asked(const struct letter *letter)
+static bool somebody_asked(const struct sandbox_letter *letter)
 {
     for (size_t i = 0; i < letter->sent.n_targets; i++) {
         const struct sandbox_device *device =
             sandbox_device_of(letter->world, &letter->sent.targets[i].device);
 
-        if (device != NULL && has_asked(letter, device)) {
+        if (device != NULL && sandbox_message_has_asked(letter, device)) {
             return true;
         }
     }
@@ -116,7 +101,7 @@ static bool somebody_asked(const struct letter *letter)
 enum seen { SEEN_NEW, SEEN_REPEAT, SEEN_DIFFERS };
 
 /* Is this a stanza that came before? */
-static enum seen look_up(struct letter *letter)
+static enum seen look_up(struct sandbox_letter *letter)
 {
     const struct sandbox_remembered_id *known;
 
@@ -151,155 +136,12 @@ void sandbox_message_asked(struct sandbox_device *sender, const char *id,
 }
 
 /* The ask of @target is answered now. */
-static void settle_asked(const struct letter *letter, const struct sandbox_device *target)
+static void settle_asked(const struct sandbox_letter *letter, const struct sandbox_device *target)
 {
     char key[KEY_MAX];
 
     asked_key(letter->sent.id, target, key);
     (void)sandbox_map_take(&letter->sender->asked, key);
-}
-
-/* ---- checks: each counts what is wrong, and says whether nothing is ---- */
-
-static bool check_asked(const struct letter *letter, const struct sandbox_device *target)
-{
-    if (has_asked(letter, target)) {
-        return true;
-    }
-    sandbox_violate_device(letter->sender, SANDBOX_VIOLATION_RETRY_UNASKED, "message %s for %s:%u",
-                           letter->sent.id, target->account->number, (unsigned)target->number);
-    return false;
-}
-
-/* A companion that begins a session shows that its phone vouches for it. */
-static bool check_identity(const struct letter *letter)
-{
-    struct ProtobufCMessage *raw = NULL;
-    struct ProtobufCMessage *own = NULL;
-    bool ok = false;
-
-    if (letter->sender->number == 0 || !wa_message_sent_has_pkmsg(&letter->sent)) {
-        return true;
-    }
-    if (wa_proto_unpack(&wa__advsigned_device_identity__descriptor, letter->sent.device_identity,
-                        &raw, NULL) == 0 &&
-        wa_proto_unpack(&wa__advsigned_device_identity__descriptor,
-                        buf_bytes(&letter->sender->identity), &own, NULL) == 0) {
-        const Wa__ADVSignedDeviceIdentity *a = (const Wa__ADVSignedDeviceIdentity *)(void *)raw;
-        const Wa__ADVSignedDeviceIdentity *b = (const Wa__ADVSignedDeviceIdentity *)(void *)own;
-
-        ok = a->details.len == b->details.len &&
-             a->device_signature.len == b->device_signature.len &&
-             memcmp(a->details.data, b->details.data, a->details.len) == 0 &&
-             memcmp(a->device_signature.data, b->device_signature.data, a->device_signature.len) ==
-                 0;
-    }
-    wa_proto_free(&raw);
-    wa_proto_free(&own);
-    if (!ok) {
-        sandbox_violate_device(letter->sender, SANDBOX_VIOLATION_MISSING_DEVICE_IDENTITY,
-                               "message %s", letter->sent.id);
-    }
-    return ok;
-}
-
-static bool is_target(const struct letter *letter, const struct sandbox_device *device)
-{
-    for (size_t i = 0; i < letter->sent.n_targets; i++) {
-        if (letter->sent.targets[i].has_enc &&
-            sandbox_device_of(letter->world, &letter->sent.targets[i].device) == device) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Every device of @account that the sender was told of must be among the targets. */
-static bool check_left_out(const struct letter *letter, const struct sandbox_account *account)
-{
-    const struct sandbox_listed *listed =
-        sandbox_map_find(&letter->sender->listed, account->number);
-    bool ok = true;
-
-    for (size_t i = 0; listed != NULL && i <= account->n_companions; i++) {
-        const struct sandbox_device *device =
-            i == 0 ? &account->phone_device : account->companions[i - 1];
-        bool was_listed = (listed->devices[device->number / 8] & (1U << (device->number % 8))) != 0;
-
-        if (was_listed && device != letter->sender && !is_target(letter, device)) {
-            sandbox_violate_device(letter->sender, SANDBOX_VIOLATION_DEVICE_LEFT_OUT,
-                                   "message %s has nothing for %s:%u", letter->sent.id,
-                                   account->number, (unsigned)device->number);
-            ok = false;
-        }
-    }
-    return ok;
-}
-
-/* The device that @jid names; NULL when it is gone, or the sender itself. */
-static struct sandbox_device *target_device(const struct letter *letter, const struct wa_jid *jid)
-{
-    struct sandbox_device *device = sandbox_device_of(letter->world, jid);
-
-    return device == letter->sender ? NULL : device;
-}
-
-static bool never_was(const struct letter *letter, const struct wa_jid *jid)
-{
-    const struct sandbox_account *account = sandbox_account_of(letter->world, jid);
-
-    return account == NULL || (account != letter->to && account != letter->sender->account) ||
-           jid->device > account->last_device;
-}
-
-static bool came_before(const struct letter *letter, size_t i, const struct sandbox_device *device)
-{
-    for (size_t j = 0; j < i; j++) {
-        if (sandbox_device_of(letter->world, &letter->sent.targets[j].device) == device) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool check_target(const struct letter *letter, size_t i)
-{
-    const struct wa_message_target *target = &letter->sent.targets[i];
-    const struct sandbox_device *device = target_device(letter, &target->device);
-    char text[WA_JID_TEXT_MAX];
-
-    if (never_was(letter, &target->device)) {
-        sandbox_violate_device(letter->sender, SANDBOX_VIOLATION_UNKNOWN_DEVICE,
-                               "message %s for %s", letter->sent.id,
-                               wa_jid_format(&target->device, text));
-        return false;
-    }
-    if (device == NULL) {
-        return true;
-    }
-    if (came_before(letter, i, device)) {
-        sandbox_violate_device(letter->sender, SANDBOX_VIOLATION_REPEATED_DEVICE, "message %s",
-                               letter->sent.id);
-        return false;
-    }
-    return !target->has_enc || target->enc.count == 0 || check_asked(letter, device);
-}
-
-/* All of them, so that each thing that is wrong is counted. */
-static bool check_targets(const struct letter *letter)
-{
-    bool ok = true;
-
-    for (size_t i = 0; i < letter->sent.n_targets; i++) {
-        ok = check_target(letter, i) && ok;
-    }
-    if (!letter->is_retry) {
-        ok = check_left_out(letter, letter->to) && ok;
-        if (letter->to != letter->sender->account) {
-            ok = check_left_out(letter, letter->sender->account) && ok;
-        }
-    }
-    return ok;
 }
 
 /* ---- delivery ---- */
@@ -312,7 +154,7 @@ static struct wa_jid other_form(const struct sandbox_account *account, enum wa_s
                                         : sandbox_account_jid(account, server, device);
 }
 
-static void set_addresses(const struct letter *letter, const struct sandbox_device *target,
+static void set_addresses(const struct sandbox_letter *letter, const struct sandbox_device *target,
                           struct wa_message_received *out)
 {
     enum wa_server form = letter->sent.to.server;
@@ -343,7 +185,7 @@ static void set_addresses(const struct letter *letter, const struct sandbox_devi
     }
 }
 
-static void deliver(const struct letter *letter, struct sandbox_device *target,
+static void deliver(const struct sandbox_letter *letter, struct sandbox_device *target,
                     const struct wa_enc *enc)
 {
     static const char *const relayed[] = {"meta", "bot", "biz"};
@@ -375,14 +217,14 @@ static void deliver(const struct letter *letter, struct sandbox_device *target,
     sandbox_route(target, node);
 }
 
-static void deliver_all(const struct letter *letter)
+static void deliver_all(const struct sandbox_letter *letter)
 {
     for (size_t i = 0; i < letter->sent.n_targets; i++) {
         const struct wa_message_target *target = &letter->sent.targets[i];
-        struct sandbox_device *device = target_device(letter, &target->device);
+        struct sandbox_device *device = sandbox_message_target(letter, &target->device);
 
         if (device != NULL && target->has_enc &&
-            (!letter->only_asked || has_asked(letter, device))) {
+            (!letter->only_asked || sandbox_message_has_asked(letter, device))) {
             settle_asked(letter, device);
             deliver(letter, device, &target->enc);
         }
@@ -390,9 +232,9 @@ static void deliver_all(const struct letter *letter)
 }
 
 /* One ciphertext for the device that `to` names: a retry, or data between a phone and its own. */
-static int deliver_one(const struct letter *letter)
+static int deliver_one(const struct sandbox_letter *letter)
 {
-    struct sandbox_device *device = target_device(letter, &letter->sent.to);
+    struct sandbox_device *device = sandbox_message_target(letter, &letter->sent.to);
 
     if (device == NULL) {
         return 404;
@@ -403,7 +245,7 @@ static int deliver_one(const struct letter *letter)
                                letter->sent.category);
         return REFUSED;
     }
-    if (letter->is_retry && !check_asked(letter, device)) {
+    if (letter->is_retry && !sandbox_message_check_asked(letter, device)) {
         return REFUSED;
     }
     settle_asked(letter, device);
@@ -439,14 +281,14 @@ static bool has_count(const struct wa_message_sent *sent)
 
 /* 0, or the error for the ack: a refused message reaches nobody, and may be sent again corrected.
  */
-static int handle_new(const struct letter *letter)
+static int handle_new(const struct sandbox_letter *letter)
 {
-    bool ok = check_identity(letter);
+    bool ok = sandbox_message_check_identity(letter);
     int error = 0;
 
     if (letter->sent.has_enc) {
         error = ok ? deliver_one(letter) : REFUSED;
-    } else if (check_targets(letter) && ok) {
+    } else if (sandbox_message_check_targets(letter) && ok) {
         deliver_all(letter);
     } else {
         error = REFUSED;
@@ -458,7 +300,7 @@ static int handle_new(const struct letter *letter)
     return error;
 }
 
-static int handle(struct letter *letter)
+static int handle(struct sandbox_letter *letter)
 {
     struct err err = {0};
 
@@ -496,7 +338,7 @@ static int handle(struct letter *letter)
 struct wa_node *sandbox_message_handle(struct sandbox_device *sender, const struct wa_node *node)
 {
     struct sandbox_world *world = sender->account->world;
-    struct letter letter = {.world = world, .sender = sender, .node = node};
+    struct sandbox_letter letter = {.world = world, .sender = sender, .node = node};
     int error = handle(&letter);
 
     return wa_ack_sent(&world->arena, node, sandbox_now_s(world), error);

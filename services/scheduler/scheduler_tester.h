@@ -19,7 +19,7 @@ struct bus_consumer;
 struct bus_producer;
 struct loop;
 
-enum { STATION_BLASTS_MAX = 8, STATION_WAIT_MS = 30000 };
+enum { STATION_BLASTS_MAX = 8, STATION_WAIT_MS = 30000, STATION_USER_ID = 7 };
 
 /* What the connector does with a message that is handed over. */
 enum station_way { STATION_HOLD, STATION_SEND };
@@ -76,6 +76,7 @@ struct station {
 /* Topics and a database of its own. Ends the process when a server is missing. */
 void station_open(struct station *station, struct loop *loop);
 void station_close(struct station *station);
+void station_open_bus(struct station *station, const char *brokers); /* a part of open */
 
 /* A setting for services started from now on. */
 void station_set(struct station *station, const char *name, const char *value);

@@ -116,6 +116,8 @@ json_t *sandbox_json_summary(struct sandbox_world *world)
                     devices, "companions", (json_int_t)totals.companions, "connections",
                     (json_int_t)totals.connections, "queued", (json_int_t)totals.queued, "messages",
                     (json_int_t)totals.messages, "repeats", (json_int_t)totals.repeats);
+    (void)json_object_update_new(out, json_pack("{s:I,s:I}", "usyncs", (json_int_t)totals.usyncs,
+                                                "bundles", (json_int_t)totals.bundles));
     (void)json_object_update_new(
         out,
         json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "receipts",

@@ -179,6 +179,7 @@ void sandbox_keys_handle(struct sandbox_conn *conn, const struct wa_node *iq)
         answer_digest(conn, iq);
         break;
     case WA_PREKEYS_FETCH:
+        conn->world->totals.bundles++;
         answer_fetch(conn, iq);
         break;
     case WA_PREKEYS_ROTATE:

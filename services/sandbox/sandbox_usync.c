@@ -168,6 +168,7 @@ void sandbox_usync_handle(struct sandbox_conn *conn, const struct wa_node *iq)
     struct wa_node *out = NULL;
     struct err err = {0};
 
+    conn->world->totals.usyncs++;
     if (wa_usync_query_parse(iq, arena, &query.parsed, &err) < 0) {
         sandbox_violate(conn, SANDBOX_VIOLATION_BAD_STANZA, "usync: %s", err.text);
         sandbox_iq_fail(conn, iq, 400, "bad-request");

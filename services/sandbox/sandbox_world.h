@@ -223,6 +223,8 @@ struct sandbox_totals {
     uint64_t repeats;
     uint64_t receipts;
     uint64_t retries; /* retry receipts of phones and clients */
+    uint64_t usyncs;  /* queries of clients for devices */
+    uint64_t bundles; /* queries of clients for prekey bundles, however many in one */
     uint64_t dropped; /* by SANDBOX_QUEUE_MAX and SANDBOX_PENDING_MAX */
 };
 

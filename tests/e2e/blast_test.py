@@ -2,8 +2,10 @@
 
 import json
 import pathlib
+import re
 import sys
 import unittest
+import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 import checks  # noqa: E402
@@ -86,6 +88,24 @@ class Blasts(unittest.TestCase):
         self.driver.wait_for_receipts(blast, len(people))
         # a message needs some 20 rows; a statement that reads a whole table adds a part of what the blast has written
         self.assertLess(self.stack.rows_read() - before, 40 * len(people))
+
+    def commits(self) -> int:
+        """Of the connector's turns: each is one wait for the disk."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.stack.port('connector')}/metrics", timeout=10) as answer:
+            return int(re.search(r"^kentongan_ledger_turns_total (\d+)", answer.read().decode(), re.M)[1])
+
+    def test_messages_share_commits_and_recipients_share_queries(self):
+        people, texts = self.people(600)
+        commits, asked = self.commits(), self.driver.sandbox.summary()
+        blast = self.driver.blast(self.account, people, TEMPLATE, autoStart=True)
+        self.finish(blast, texts)
+        now = self.driver.sandbox.summary()
+        # each message is told in four events (sent to WhatsApp, taken, delivered, read) after it was handed over
+        self.assertLess(self.commits() - commits, len(people))
+        self.assertLess(now["usyncs"] - asked["usyncs"], len(people) / 10)
+        self.assertLess(now["bundles"] - asked["bundles"], len(people) / 10)
+        print(f"{len(people)} messages: {self.commits() - commits} commits, {now['usyncs'] - asked['usyncs']} usync queries, "
+              f"{now['bundles'] - asked['bundles']} of bundles")  # fmt: skip
 
     def test_a_csv_file_makes_the_same_blast(self):
         people, texts = self.people(50)

@@ -137,7 +137,7 @@ class Operating(unittest.TestCase):
                 topics = {sample.labels["topic"] for sample in family.samples}
                 self.assertTrue(all({"topic", "partition"} <= set(sample.labels) for sample in family.samples))
         self.assertIn("wa.message.events.v1", topics)
-        self.assertRegex(self.stack.run("deploy/status").stdout, r"wa\.message\.events\.v1 +0 behind")
+        self.assertRegex(self.stack.run("deploy/status").stdout, r"tracker +wa\.message\.events\.v1 +0\n")
 
     def test_health_names_what_is_away(self):
         for service in SERVICES:

@@ -1,9 +1,11 @@
-"""The token table is what its script makes of the dictionaries that Baileys carries.
+"""The token table is what its script makes of the dictionaries that Baileys carries, and whom the connector speaks with
+unless it is told otherwise is whom Baileys does.
 
     tokens_test.py BUILD-FOLDER [unittest arguments]
 """
 
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -39,6 +41,17 @@ class Tokens(unittest.TestCase):
         self.assertNotEqual(made.returncode, 0)
         self.assertEqual(made.stdout, "")
         self.assertIn("not dictionary version 3", made.stderr)
+
+
+class Defaults(unittest.TestCase):
+    def test_whatsapp_itself_is_the_default(self):
+        theirs = (build_baileys(BUILD).parent / "node_modules/baileys/lib/Defaults/index.js").read_text()
+        env = {"DB_PASS": "x", "CREDENTIALS_KEY": "00" * 32}
+        ours = subprocess.run([BUILD / "services/connector/connector", "--print-config"], env=env, capture_output=True,
+                              text=True, check=True).stdout  # fmt: skip
+        settings = dict(line.split("=", 1) for line in ours.splitlines() if "=" in line)
+        self.assertRegex(theirs, rf"waWebSocketUrl: '{re.escape(settings['WHATSAPP_SERVER_API'])}'")
+        self.assertRegex(theirs, rf"PUBLIC_KEY: Buffer.from\('{settings['WHATSAPP_ROOT_KEY']}', 'hex'\)")
 
 
 if __name__ == "__main__":

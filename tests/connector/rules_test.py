@@ -1,5 +1,6 @@
 """The rules of the send path at work: a connector against the sandbox, and what goes wrong between them."""
 
+import json
 import os
 import signal
 import time
@@ -170,11 +171,22 @@ class Rules(kit.Case):
         session.connect().reach("CONNECTED")
         session.quiet()
         self.assertEqual(self.kit.message_kinds(message), ["Expired"])
+        self.age(message)
         later = int(time.time() * 1000) + 3600000
         session.send(friend, "by five", message, blast_id=blast, blast_index=0, not_after=later)
         self.assertEqual(self.kit.message_reaches(message, "Delivered"), ["Expired", "Dispatched", "Sent", "Delivered"])
         direct = session.send(friend, "by now", not_after=int(time.time() * 1000) - 1)
         self.assertEqual(self.kit.message_reaches(direct, "Failed"), ["Queued", "Failed"])
+
+    def age(self, expired: str) -> None:
+        """A month passes: rows of settled messages go, that of an expired one does not."""
+        old, of_expired = str(uuid.uuid4()), f"from connector.message m where message_id = '{expired}'"
+        changes = {"message_id": old, "wa_message_id": "OLD", "state": "FAILED", "place": 0}
+        row = f"jsonb_populate_record(null::connector.message, to_jsonb(m) || '{json.dumps(changes)}')"
+        self.kit.stack.sql(f"insert into connector.message overriding system value select ({row}).* {of_expired}")
+        aged = f"where message_id in ('{old}', '{expired}')"
+        self.kit.stack.sql(f"update connector.message set settled_at = now() - interval '31 days' {aged}")
+        wait_until(lambda: self.kit.stack.sql(f"select message_id from connector.message {aged}") == [[expired]], 90, "the old row to go")
 
     def test_what_is_late_is_not_written_again(self):
         sandbox = self.kit.sandbox

@@ -23,24 +23,24 @@ from stack import TOP, Stack  # noqa: E402
 
 RECIPIENTS = (667, 667, 666)
 REPLIES = 100  # of each account's recipients, who answer with a text
-CONTACT_DELAY_MS = 200
+CONTACT_DELAY_MS = 240  # 160 s for each account
 VICTIMS = ("connector-1", "scheduler-1", "tracker-1", "ingress-1", "webhooks-1")
 KILLS_EACH = 5
-FAULTS_LAST = 120  # seconds over which the faults are spread, by the waits between them alone
+FAULTS_LAST = 90  # seconds over which the faults are spread, by the waits between them alone
 
 
 class Nemesis(threading.Thread):
     """Does its faults one after another; an error is kept for the main thread."""
 
-    def __init__(self, stack: Stack, seed: int):
+    def __init__(self, driver: Driver, seed: int):
         super().__init__(daemon=True)
-        self.stack = stack
+        self.driver, self.stack = driver, driver.stack
         self.random = random.Random(seed)
         self.faults = [("kill", name) for name in VICTIMS * KILLS_EACH]
         self.faults += [("flush", "redis"), ("restart", "kafka"), ("restart", "postgres")]
         self.random.shuffle(self.faults)
         self.started = time.monotonic()
-        self.kills = 0
+        self.kills = 0  # while there were messages to come
         self.error: str | None = None
         self._wait = threading.Event().wait
 
@@ -58,8 +58,8 @@ class Nemesis(threading.Thread):
     def strike(self, what: str, part: str, down: float) -> None:
         if what == "kill":
             assert self.stack.is_running(part), f"{part} ended by itself"
+            self.kills += self.driver.sandbox.summary()["distinct"] < sum(RECIPIENTS)
             self.stack.ctl("kill", part)
-            self.kills += 1
             self._wait(down)
             self.stack.ctl("start", part)
         elif what == "restart":
@@ -79,15 +79,15 @@ def main(build: str, seed: int) -> None:
         ]
         for blast in blasts:
             driver.control(blast, "start")
-        nemesis = Nemesis(stack, seed)
+        nemesis = Nemesis(driver, seed)
         nemesis.start()
         while nemesis.is_alive():
             for blast in blasts:
                 driver.blast_state(blast)  # which checks what must hold at every moment
             nemesis.join(1)
         assert nemesis.error is None, nemesis.error
-        assert nemesis.kills >= 20
-        print(f"{nemesis.kills} kills in {time.monotonic() - nemesis.started:.0f} s", flush=True)
+        print(f"{nemesis.kills} kills during the blasts, in {time.monotonic() - nemesis.started:.0f} s", flush=True)
+        assert nemesis.kills >= 20, "too many came when all was sent: a slow machine"
         check_all(driver, campaigns)
         print(f"all is well after {time.monotonic() - nemesis.started:.0f} s")
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ARENA_BLOCK = 4096 };
+enum { ARENA_BLOCK = 4096, ROOM_FIRST = 16 };
 
 struct arena_block {
     struct arena_block *next;
@@ -74,6 +74,20 @@ void *arena_array0(struct arena *arena, size_t count, size_t size)
         abort();
     }
     return arena_new0(arena, count * size);
+}
+
+void *arena_room(struct arena *arena, void *p, size_t n, size_t *cap, size_t size)
+{
+    void *more = p;
+
+    if (n == *cap) {
+        *cap = *cap == 0 ? ROOM_FIRST : *cap * 2;
+        more = arena_array0(arena, *cap, size);
+        if (n > 0) {
+            memcpy(more, p, n * size);
+        }
+    }
+    return more;
 }
 
 void *arena_dup(struct arena *arena, const void *p, size_t n)

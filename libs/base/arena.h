@@ -19,6 +19,8 @@ void arena_reset(struct arena *arena); /* hands out nothing of the old any more;
 
 void *arena_new0(struct arena *arena, size_t size); /* zeroed, aligned for any type */
 void *arena_array0(struct arena *arena, size_t count, size_t size);
+/* As mem_room, for an array in @arena; what it leaves behind stays there. */
+void *arena_room(struct arena *arena, void *p, size_t n, size_t *cap, size_t size);
 void *arena_dup(struct arena *arena, const void *p, size_t n); /* NULL for @n 0 */
 struct bytes arena_bytes(struct arena *arena, struct bytes from);
 char *arena_strdup(struct arena *arena, const char *text); /* NULL for NULL */

@@ -29,6 +29,7 @@ static void an_error_keeps_its_code_and_gains_context(void **state)
 
 static void an_array_with_room_for_one_more_doubles(void **state)
 {
+    struct arena arena = {0};
     int *list = NULL;
     size_t cap = 0;
 
@@ -41,6 +42,14 @@ static void an_array_with_room_for_one_more_doubles(void **state)
     assert_int_equal(cap, 1024);
     assert_int_equal(list[999], 999);
     free(list);
+    list = NULL;
+    cap = 0;
+    for (size_t n = 0; n < 1000; n++) {
+        list = arena_room(&arena, list, n, &cap, sizeof(*list));
+        list[n] = (int)n;
+    }
+    assert_int_equal(list[0] + list[999], 999);
+    arena_done(&arena);
 }
 
 static void a_buffer_grows_and_drops_its_front(void **state)

@@ -12,16 +12,7 @@
 
 void *rows_add(struct rows *rows, struct arena *arena, size_t size)
 {
-    if (rows->n == rows->cap) {
-        size_t cap = rows->cap == 0 ? 16 : rows->cap * 2;
-        void **at = arena_array0(arena, cap, sizeof(*at));
-
-        if (rows->n > 0) {
-            memcpy(at, rows->at, rows->n * sizeof(*at));
-        }
-        rows->at = at;
-        rows->cap = cap;
-    }
+    rows->at = arena_room(arena, rows->at, rows->n, &rows->cap, sizeof(*rows->at));
     rows->at[rows->n] = arena_new0(arena, size);
     return rows->at[rows->n++];
 }

@@ -244,6 +244,7 @@ void sandbox_violate_device(struct sandbox_device *device, enum sandbox_violatio
 
 /* ---- what clients ask (each in the file of its name) ---- */
 
+/* A client that is nobody yet: QR codes, what it answers to them, the end of that. */
 void sandbox_pair_start(struct sandbox_conn *conn, const struct wa_registration *registration);
 void sandbox_pair_handle(struct sandbox_conn *conn, const struct wa_node *iq);
 void sandbox_pair_stop(struct sandbox_conn *conn);
@@ -266,6 +267,7 @@ void sandbox_appstate_handle(struct sandbox_conn *conn, const struct wa_node *iq
 void sandbox_appstate_push_name(struct sandbox_account *account);
 void sandbox_appstate_done(struct sandbox_account *account);
 enum { SANDBOX_APPSTATE_KEY_ID = 6 };
+/* The key that the phone shares with its companions. */
 void sandbox_appstate_key(const struct sandbox_account *account,
                           uint8_t id[SANDBOX_APPSTATE_KEY_ID], uint8_t key[CRYPTO_KEY]);
 
@@ -294,7 +296,7 @@ void sandbox_message_asked(struct sandbox_device *sender, const char *id,
 
 /* ---- phones (sandbox_phone*.c) ---- */
 
-void sandbox_phone_take(struct sandbox_account *account, const struct wa_node *stanza);
+void sandbox_phone_take(struct sandbox_account *account, const struct wa_node *stanza); /* reads */
 void sandbox_phone_greet(struct sandbox_device *companion); /* after its first login */
 void sandbox_phone_free(struct sandbox_account *account);
 

@@ -130,12 +130,14 @@ NODISCARD int sandbox_world_phones(struct sandbox_world *world, size_t n,
 
 struct sandbox_account *sandbox_world_account(const struct sandbox_world *world,
                                               const char *number); /* NULL: none */
+/* All in the order in which they were made: start with *@at 0; NULL after the last. */
 struct sandbox_account *sandbox_world_next(const struct sandbox_world *world, size_t *at);
 
 const char *sandbox_account_number(const struct sandbox_account *account);
 const char *sandbox_account_lid(const struct sandbox_account *account);
 const char *sandbox_account_name(const struct sandbox_account *account);
 void sandbox_account_rename(struct sandbox_account *account, const char *name);
+/* To change members of it that nothing waits for. */
 struct sandbox_behaviour *sandbox_account_behaviour(struct sandbox_account *account);
 /* From now on @behaviour; answers that waited go out when it says so. */
 void sandbox_account_behave(struct sandbox_account *account,

@@ -69,6 +69,7 @@ struct envelope {
 void fold_log_add(struct projection *p, enum topic topic, const void *record,
                   const struct envelope *envelope);
 
+/* Each stages what its fold has made of the records. */
 void fold_session_stage(struct projection *p);
 void fold_blast_stage(struct projection *p);
 void fold_message_stage(struct projection *p);
@@ -83,6 +84,7 @@ void projection_write(struct projection *p, const struct table *table, const str
 void projection_read(struct projection *p, const struct table *table, const struct keyed_rows *rows,
                      pg_rows_cb *fn);
 
+/* @aggregate_id (borrowed) is at @sequence now: told when the turn is committed. */
 void projection_moved(struct projection *p, const char *aggregate_id, int64_t sequence);
 
 #endif

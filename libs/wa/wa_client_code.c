@@ -153,7 +153,6 @@ static int send_finish(struct wa_client *client, const struct wa_code_keys *keys
     return rc;
 }
 
-/* True when @notification was the phone's hello for our code; it is then done with. */
 bool wa_client_pair_hello(struct wa_client *client, const struct wa_node *notification)
 {
     const struct wa_node *hello = wa_node_find(notification, tag_outer);

@@ -77,31 +77,33 @@ void wa_client_emit(struct wa_client *client, const struct wa_event *event);
 /* The one way to ENDED. @detail is for people; NULL for none. */
 void wa_client_end(struct wa_client *client, enum wa_end end, int code, const char *detail);
 void wa_client_end_banned(struct wa_client *client, int code, int64_t expires_s);
-bool wa_client_is_over(const struct wa_client *client); /* ended or freed */
-bool wa_client_is_encrypted(const struct wa_client *client);
+bool wa_client_is_over(const struct wa_client *client);      /* ended or freed */
+bool wa_client_is_encrypted(const struct wa_client *client); /* stanzas can go out */
 
-uint64_t wa_client_random(struct wa_client *client);
-void wa_client_new_id(struct wa_client *client, char out[32]);
+uint64_t wa_client_random(struct wa_client *client); /* for ids and delays, not for keys */
+void wa_client_new_id(struct wa_client *client, char out[32]); /* of a request */
 
 /* handshake */
 void wa_client_handshake_start(struct wa_client *client);
 void wa_client_handshake_read(struct wa_client *client, struct bytes frame);
-void wa_client_handshake_drop(struct wa_client *client);
+void wa_client_handshake_drop(struct wa_client *client); /* wipes its keys */
 
 /* requests */
 void wa_client_waiters_fail(struct wa_client *client, int rc); /* all of them */
 void wa_client_waiters_expire(struct wa_client *client);       /* those that are late */
+/* Whoever waits for @iq gets it; false: nobody does. */
 bool wa_client_waiters_answer(struct wa_client *client, const struct wa_node *iq);
 
 /* pairing */
 void wa_client_pair_offer(struct wa_client *client, const struct wa_node *iq);
 void wa_client_pair_success(struct wa_client *client, const struct wa_node *iq);
-void wa_client_pair_next_code(struct wa_client *client);
+void wa_client_pair_next_code(struct wa_client *client); /* the shown one has expired */
+/* True when @notification was the phone's hello for our code; it is then done with. */
 bool wa_client_pair_hello(struct wa_client *client, const struct wa_node *notification);
-void wa_client_code_drop(struct wa_client_pairing *pairing);
+void wa_client_code_drop(struct wa_client_pairing *pairing); /* both wipe */
 void wa_client_pair_drop(struct wa_client *client);
 
-/* stanzas */
+/* stanzas: one came, whole and decrypted */
 void wa_client_stanza(struct wa_client *client, const struct wa_node *node);
 
 #endif

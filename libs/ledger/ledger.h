@@ -274,11 +274,7 @@ struct ledger_metrics {
     int64_t rejoins; /* consumers replaced after the broker put them out */
     int64_t relay_restarts;
     int64_t outbox_rows; /* committed and not delivered, as this process knows */
-    int64_t turn_us_total;
-    int64_t turn_us_last;
-    int64_t turn_us_max;
-    int64_t turn_bytes_max; /* events of one turn */
-    int64_t waiting_ms; /* longest present wait for a missing position: an alarm when it lasts */
+    int64_t waiting_ms;  /* longest present wait for a missing position: an alarm when it lasts */
     struct {
         int64_t records_waiting;
         int64_t lag; /* records in the log behind the last one handled; -1 unknown */
@@ -287,7 +283,7 @@ struct ledger_metrics {
 };
 
 /* As it is now. The process' metrics (base/metric.h) get it once a second, as kentongan_ledger_...
- * and kentongan_consumer_lag; turn_us_last, the maxima and phases are here alone. */
+ * and kentongan_consumer_lag, but for the phases. */
 void ledger_metrics(const struct ledger *ledger, struct ledger_metrics *out);
 
 const char *ledger_phase_name(enum ledger_phase phase);

@@ -238,15 +238,16 @@ struct ledger {
 
 void ledger_kick(struct ledger *ledger); /* a turn, if there is reason, at the end of this one */
 bool ledger_has_live(const struct ledger *ledger);
-void ledger_check_drained(struct ledger *ledger);
+void ledger_check_drained(struct ledger *ledger); /* after all that may have been the last of it */
 void ledger_fatal(struct ledger *ledger, const struct err *err);
+/* Where in the struct of @type its member @name is (-1: it has none); and all that we look at. */
 int ledger_field_offset(const struct record_type *type, const char *name);
 void ledger_fields_of(enum topic topic, struct ledger_fields *out);
 
 /* ---- ledger_gauges.c ---- */
 
 struct ledger_gauges *ledger_gauges_new(const struct ledger *ledger);
-void ledger_gauges_update(struct ledger *ledger);
+void ledger_gauges_update(struct ledger *ledger); /* all but the time of turns */
 void ledger_gauges_turn(struct ledger *ledger, int64_t us);
 void ledger_gauges_free(struct ledger_gauges **gauges); /* hides what is of partitions */
 
@@ -260,19 +261,23 @@ void ledger_group_leave(struct ledger *ledger);
 void ledger_parts_init(struct ledger *ledger);
 void ledger_parts_assigned(struct ledger *ledger, const struct bus_partition *partitions, size_t n);
 void ledger_parts_revoked(struct ledger *ledger);
-void ledger_parts_up(struct ledger *ledger); /* PostgreSQL is there again */
-void ledger_parts_close(struct ledger *ledger);
-void ledger_part_fence(struct ledger_part *part);
+void ledger_parts_up(struct ledger *ledger);      /* PostgreSQL is there again */
+void ledger_parts_close(struct ledger *ledger);   /* says on_reset for each in memory */
+void ledger_part_fence(struct ledger_part *part); /* another instance owns it: drop its state */
 void ledger_part_fail(
     struct ledger_part *part); /* its turn failed: drop its state, take it again */
+/* Ask the table, when it is time, whether the live ones are still ours. */
 void ledger_parts_heartbeat(struct ledger *ledger, int64_t now_ms);
 
 /* ---- ledger_input.c ---- */
 
 void ledger_input_add(struct ledger *ledger, struct bus_record *record); /* takes @record */
+/* What waits of @partition, of all inputs; and of one input, what others handled already. */
 void ledger_input_drop(struct ledger *ledger, int partition);
 void ledger_input_drop_before(struct ledger *ledger, struct ledger_slot *slot, int64_t offset);
+/* The turn that had taken @box failed: it is first again, or freed when it would come anew. */
 void ledger_input_put_back(struct ledger *ledger, struct ledger_slot *slot, struct ledger_box *box);
+/* Read on from Kafka, if that was stopped and enough has gone. */
 void ledger_input_resume(struct ledger *ledger, struct ledger_slot *slot);
 bool ledger_input_is_waiting(const struct ledger *ledger); /* on a live partition */
 void ledger_input_begin(const struct ledger *ledger,
@@ -281,7 +286,7 @@ void ledger_input_begin(const struct ledger *ledger,
 /* Fill @tx with up to @max waiting records of live partitions, in fair order, decoded and placed.
  */
 void ledger_input_take(struct ledger_tx *tx, size_t max);
-void ledger_input_tell_kafka(struct ledger *ledger);
+void ledger_input_tell_kafka(struct ledger *ledger); /* how far we are: for who looks at lag */
 
 /* ---- ledger_turn.c ---- */
 
@@ -304,13 +309,14 @@ void ledger_relay_init(struct ledger *ledger);
 struct ledger_stream *ledger_stream_find(struct ledger *ledger, enum topic topic, int partition);
 /* Numbers of a partition just taken over: the next position, and the lowest row left (0: none). */
 void ledger_relay_open(struct ledger_stream *stream, int64_t next, int64_t lowest);
-void ledger_relay_close_part(struct ledger *ledger, int partition);
+void ledger_relay_close_part(struct ledger *ledger, int partition); /* sends nothing of it */
+/* Send them at once, save those behind a row that still waits in the table. */
 void ledger_relay_committed(struct ledger *ledger, const struct ledger_row *rows, size_t n);
 void ledger_relay_run(struct ledger *ledger); /* read and send what is behind */
 struct pg_stmt *
 ledger_relay_delete(struct ledger *ledger); /* of what is delivered; NULL: nothing */
-void ledger_relay_deleted(struct ledger *ledger, bool is_done);
-bool ledger_relay_is_dry(const struct ledger *ledger);
+void ledger_relay_deleted(struct ledger *ledger, bool is_done); /* how that statement ended */
+bool ledger_relay_is_dry(const struct ledger *ledger);          /* all delivered, and deleted */
 int64_t ledger_relay_rows(const struct ledger *ledger);
 void ledger_relay_close(struct ledger *ledger);
 

@@ -93,16 +93,8 @@ void ledger_touch(struct ledger_tx *tx, int partition)
 
 static void stage(struct ledger_tx *tx, struct pg_stmt *stmt)
 {
-    if (tx->n_staged == tx->cap_staged) {
-        size_t cap = tx->cap_staged == 0 ? 32 : tx->cap_staged * 2;
-        struct pg_stmt **more = arena_array0(&tx->arena, cap, sizeof(struct pg_stmt *));
-
-        if (tx->n_staged > 0) {
-            memcpy(more, tx->staged, tx->n_staged * sizeof(struct pg_stmt *));
-        }
-        tx->staged = more;
-        tx->cap_staged = cap;
-    }
+    tx->staged =
+        arena_room(&tx->arena, tx->staged, tx->n_staged, &tx->cap_staged, sizeof(struct pg_stmt *));
     tx->staged[tx->n_staged++] = stmt;
 }
 
@@ -149,16 +141,7 @@ static void set_event_id(struct ledger_tx *tx, const struct ledger_fields *at, v
 static void add_row(struct ledger_tx *tx, struct ledger_stream *stream, const char *key,
                     struct bytes value)
 {
-    if (tx->n_rows == tx->cap_rows) {
-        size_t cap = tx->cap_rows == 0 ? 32 : tx->cap_rows * 2;
-        struct ledger_row *more = arena_array0(&tx->arena, cap, sizeof(*more));
-
-        if (tx->n_rows > 0) {
-            memcpy(more, tx->rows, tx->n_rows * sizeof(*more));
-        }
-        tx->rows = more;
-        tx->cap_rows = cap;
-    }
+    tx->rows = arena_room(&tx->arena, tx->rows, tx->n_rows, &tx->cap_rows, sizeof(*tx->rows));
     tx->rows[tx->n_rows++] = (struct ledger_row){
         .stream = stream,
         .position = stream->tx_next++,
@@ -255,16 +238,8 @@ const struct ledger_answer *ledger_stage_find_answer(const struct ledger_tx *tx,
 void ledger_stage_answer(struct ledger_tx *tx, const struct ledger_answer *answer)
 {
     ledger_touch(tx, answer->partition);
-    if (tx->n_answers == tx->cap_answers) {
-        size_t cap = tx->cap_answers == 0 ? 32 : tx->cap_answers * 2;
-        struct ledger_answer *more = arena_array0(&tx->arena, cap, sizeof(*more));
-
-        if (tx->n_answers > 0) {
-            memcpy(more, tx->answers, tx->n_answers * sizeof(*more));
-        }
-        tx->answers = more;
-        tx->cap_answers = cap;
-    }
+    tx->answers =
+        arena_room(&tx->arena, tx->answers, tx->n_answers, &tx->cap_answers, sizeof(*tx->answers));
     tx->answers[tx->n_answers++] = *answer;
 }
 

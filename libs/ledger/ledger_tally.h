@@ -54,7 +54,6 @@ struct tally {
     struct err not_taken_why; /* of the last */
     int takes[LEDGER_PARTITIONS];
     int returns[LEDGER_PARTITIONS];
-    int revokes[LEDGER_PARTITIONS];
     int resets[LEDGER_RESET_CLOSED + 1];
     int commands;    /* given by ledger_next in committed turns */
     int turn_events; /* most in one turn */

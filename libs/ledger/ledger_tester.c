@@ -7,12 +7,7 @@
 
 const char *brokers(void)
 {
-    const char *text = getenv("KENTONGAN_TEST_KAFKA"); /* NOLINT(concurrency-mt-unsafe) */
-
-    if (text == NULL || text[0] == '\0') {
-        fail_msg("KENTONGAN_TEST_KAFKA is not set: this test needs a Kafka, see tests/run");
-    }
-    return text;
+    return testkit_env("KENTONGAN_TEST_KAFKA");
 }
 
 int set_up(void **state)

@@ -403,18 +403,11 @@ static void count_records(const struct ledger_tx *tx)
 static void count_turn(struct ledger_tx *tx)
 {
     struct ledger_metrics *metrics = &tx->ledger->metrics;
-    int64_t took = clock_mono_us() - tx->began_us;
 
     count_records(tx);
     metrics->turns++;
     metrics->events += (int64_t)tx->n_events;
-    metrics->turn_us_total += took;
-    metrics->turn_us_last = took;
-    metrics->turn_us_max = took > metrics->turn_us_max ? took : metrics->turn_us_max;
-    if ((int64_t)tx->n_bytes > metrics->turn_bytes_max) {
-        metrics->turn_bytes_max = (int64_t)tx->n_bytes;
-    }
-    ledger_gauges_turn(tx->ledger, took);
+    ledger_gauges_turn(tx->ledger, clock_mono_us() - tx->began_us);
 }
 
 static void committed(struct ledger_tx *tx)

@@ -85,19 +85,34 @@ void http_on_closing(const struct mg_connection *conn)
     }
 }
 
-/* The byte behind the last header: civetweb has put zeros over the ends of lines. */
-static char behind(const struct mg_request_info *info)
+/* civetweb has put zeros over the ends of lines: two for CRLF, one for LF alone, and one over the
+ * last byte of the head. Where LF alone were fine, one could not be told from the other. */
+static int check_line_end(const struct mg_request_info *info, int i, struct err *err)
 {
-    const char *version_end = info->http_version + strlen(info->http_version);
-    const struct mg_header *last = &info->http_headers[info->num_headers - 1];
-    const char *end = last->value + strlen(last->value);
-    bool is_crlf = version_end[1] == 0;
+    const char *end = info->http_headers[i].value + strlen(info->http_headers[i].value);
+    bool is_last = i + 1 == info->num_headers;
 
-    return end[is_crlf && end[1] == 0 ? 2 : 1];
+    if (end[1] != 0 || (!is_last && info->http_headers[i + 1].name != end + 2)) {
+        return err_set(err, ERR_INVALID, "header %d does not end in CRLF", i + 1);
+    }
+    /* it stops without a word at a line that begins with no letter, and leaves out the rest */
+    if (is_last && (end[2] != '\r' || end[3] != 0)) {
+        return err_set(err, ERR_INVALID, "the line after header %d is folded, or has no name",
+                       i + 1);
+    }
+    return 0;
 }
 
 int http_check_lines(const struct mg_request_info *info, struct err *err)
 {
+    const char *version_end = info->http_version + strlen(info->http_version);
+
+    if (info->num_headers > HTTP_HEADERS_MAX) { /* http_check_headers says so */
+        return 0;
+    }
+    if (info->num_headers > 0 && info->http_headers[0].name != version_end + 2) {
+        return err_set(err, ERR_INVALID, "the request line does not end in CRLF and a header");
+    }
     for (int i = 0; i < info->num_headers; i++) {
         const struct mg_header *header = &info->http_headers[i];
         const char *end = header->name + strlen(header->name);
@@ -105,12 +120,9 @@ int http_check_lines(const struct mg_request_info *info, struct err *err)
         if (end + 1 < header->value && end[1] == 0) {
             return err_set(err, ERR_INVALID, "header %d has a blank before its colon", i + 1);
         }
-    }
-    /* it stops without a word at a line that begins with no letter, and leaves out the rest */
-    if (info->num_headers > 0 && info->num_headers <= HTTP_HEADERS_MAX &&
-        strchr("\r\n", behind(info)) == NULL) {
-        return err_set(err, ERR_INVALID, "the line after header %d is folded, or has no name",
-                       info->num_headers);
+        if (check_line_end(info, i, err) < 0) {
+            return -ERR_INVALID;
+        }
     }
     return 0;
 }

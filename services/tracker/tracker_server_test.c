@@ -429,6 +429,37 @@ static void a_crash_around_a_commit_costs_nothing(void **state)
         2);
 }
 
+static bool is_held_up(void *ctx)
+{
+    struct fixture *f = ctx;
+
+    return testkit_pg_int(&f->db, "SELECT count(*) FROM pg_locks WHERE NOT granted AND "
+                                  "relation = 'proj.message_states'::regclass") > 0;
+}
+
+/* A turn is open, and more waits behind it. */
+static void a_signal_in_the_midst_of_work_loses_nothing(void **state)
+{
+    struct fixture *f = *state;
+    int status = 0;
+
+    testkit_pg_run(&f->db, "BEGIN; LOCK TABLE proj.message_states IN ACCESS EXCLUSIVE MODE");
+    for (int i = 0; i < SESSIONS - 1; i++) {
+        log_add_random(&f->logs[i], 100 + (uint64_t)i);
+        send_rest(f, i);
+    }
+    assert_int_equal(loop_run_until(f->loop, is_held_up, f, WAIT_MS), 1);
+    assert_false(all_events_are_there(f));
+    assert_int_equal(kill(f->tracker, SIGTERM), 0);
+    testkit_pg_run(&f->db, "COMMIT");
+    assert_int_equal(waitpid(f->tracker, &status, 0), f->tracker);
+    f->tracker = 0;
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    start(f);
+    wait_for_events(f);
+}
+
 static bool is_dead_lettered(void *ctx)
 {
     return ((struct fixture *)ctx)->station.dead == 2;
@@ -549,6 +580,7 @@ int main(void)
         cmocka_unit_test(what_is_applied_is_announced),
         cmocka_unit_test(a_killed_tracker_goes_on_where_it_was),
         cmocka_unit_test(a_crash_around_a_commit_costs_nothing),
+        cmocka_unit_test(a_signal_in_the_midst_of_work_loses_nothing),
         cmocka_unit_test(what_cannot_be_read_becomes_a_dead_letter),
         cmocka_unit_test(a_comparison_with_the_log_finds_what_differs),
         cmocka_unit_test(a_rebuild_takes_the_place_while_events_come),

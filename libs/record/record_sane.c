@@ -1,8 +1,10 @@
 #include "record/record_sane.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/err.h"
+#include "base/uuid.h"
 
 static int check_fields(const struct record_type *type, const char *record, struct err *err)
 {
@@ -38,4 +40,18 @@ int record_is_sane(const struct record_type *type, const void *record, struct er
         rc = check_fields(type->cases[kind - 1].type, (const char *)record + type->as_offset, err);
     }
     return rc;
+}
+
+int record_id_is_sane(const char *what, const char *id, struct err *err)
+{
+    return uuid_is_valid(id) ? 0 : err_set(err, ERR_INVALID, "%s is not a uuid", what);
+}
+
+int record_key_is_sane(const char *what, const char *key, struct err *err)
+{
+    size_t n = key != NULL ? strlen(key) : 0;
+
+    return n <= RECORD_KEY_MAX ? 0
+                               : err_set(err, ERR_INVALID, "%s has %zu bytes, %d are taken", what,
+                                         n, RECORD_KEY_MAX);
 }

@@ -80,13 +80,13 @@ struct projection *projection_new(struct arena *arena)
 
 static int check(const struct envelope *e, struct err *err)
 {
-    int rc = sane_uuid("event_id", e->event_id, err);
+    int rc = record_id_is_sane("event_id", e->event_id, err);
 
     if (rc == 0) {
-        rc = sane_uuid("aggregate_id", e->aggregate_id, err);
+        rc = record_id_is_sane("aggregate_id", e->aggregate_id, err);
     }
     if (rc == 0) {
-        rc = sane_uuid("session_uuid", e->session_uuid, err);
+        rc = record_id_is_sane("session_uuid", e->session_uuid, err);
     }
     if (rc == 0 && (e->sequence < 1 || e->sequence == INT64_MAX)) { /* is reckoned with */
         rc = err_set(err, ERR_INVALID, "sequence is %lld", (long long)e->sequence);
@@ -112,10 +112,10 @@ static int add_session(struct projection *p, const struct session_event *event, 
     int rc = check(&envelope, err);
 
     if (rc == 0) {
-        rc = sane_key("session_key", event->session_key, err);
+        rc = record_key_is_sane("session_key", event->session_key, err);
     }
     if (rc == 0 && event->kind == SESSION_EVENT_PAIRED) {
-        rc = sane_key("phone", event->as.paired.phone, err);
+        rc = record_key_is_sane("phone", event->as.paired.phone, err);
     }
     if (rc == 0) {
         fold_session_add(p, event);
@@ -130,7 +130,7 @@ static int add_blast(struct projection *p, const struct blast_event *event, stru
     int rc = check(&envelope, err);
 
     if (rc == 0) {
-        rc = sane_key("blast_key", event->blast_key, err);
+        rc = record_key_is_sane("blast_key", event->blast_key, err);
     }
     if (rc == 0) {
         fold_blast_add(p, event);
@@ -145,7 +145,7 @@ static int add_message(struct projection *p, const struct message_event *event, 
     int rc = check(&envelope, err);
 
     if (rc == 0 && event->blast_id != NULL) {
-        rc = sane_uuid("blast_id", event->blast_id, err);
+        rc = record_id_is_sane("blast_id", event->blast_id, err);
     }
     if (rc == 0) {
         fold_message_add(p, event);
@@ -169,10 +169,10 @@ static int add_webhook(struct projection *p, const struct webhook_event *event, 
 static int add_recipients(struct projection *p, int partition, const struct blast_recipients *chunk,
                           struct err *err)
 {
-    int rc = sane_uuid("blast_id", chunk->blast_id, err);
+    int rc = record_id_is_sane("blast_id", chunk->blast_id, err);
 
     if (rc == 0) {
-        rc = sane_key("upload_id", chunk->upload_id, err);
+        rc = record_key_is_sane("upload_id", chunk->upload_id, err);
     }
     if (rc == 0 && (chunk->first_index < 0 ||
                     chunk->recipients.n > (size_t)(INT32_MAX - chunk->first_index))) {

@@ -21,8 +21,6 @@ struct arena;
 struct err;
 struct projection;
 
-enum { PROJECTION_KEY_MAX = 255 }; /* bytes of a text that is looked up by an index */
-
 /* How statements reach the transaction that holds the batch. */
 struct projection_sink {
     /* A new statement, in order; its parameters are added before the next call. */

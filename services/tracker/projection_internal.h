@@ -47,10 +47,6 @@ struct projection {
     size_t gaps;
 };
 
-/* -ERR_INVALID: @what is no uuid; is longer than an index takes. @key may be NULL. */
-NODISCARD int sane_uuid(const char *what, const char *id, struct err *err);
-NODISCARD int sane_key(const char *what, const char *key, struct err *err);
-
 /* Each takes one valid record. */
 void fold_session_add(struct projection *p, const struct session_event *event);
 void fold_blast_add(struct projection *p, const struct blast_event *event);

@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "pg/pg.h"
+#include "record/record_sane.h"
 #include "tracker/log_tester.h"
 #include "tracker/projection.h"
 
@@ -178,7 +179,7 @@ static void a_time_that_is_not_there_is_not_looked_at(void **state)
 
 static void a_key_that_no_index_takes_is_refused(void **state)
 {
-    char key[PROJECTION_KEY_MAX + 2];
+    char key[RECORD_KEY_MAX + 2];
     struct log log;
     struct session_event session = {0};
     struct blast_event blast = {0};

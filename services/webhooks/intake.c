@@ -236,23 +236,28 @@ void intake_be_careful(struct webhooks *webhooks)
 
 /* ---- records ---- */
 
-/* -ERR_INVALID: it makes no sense; says why. What it says goes into columns as it is. */
+/* -ERR_INVALID: it makes no sense; says why. What it says goes into columns as it is, and its key
+ * into events, which have a largest size. */
 static int check(const struct ledger_record *record, struct err *err)
 {
     const struct session_event *session = record->data;
     const struct message_event *message = record->data;
     bool is_session = record->topic == TOPIC_SESSION_EVENTS;
+    int rc;
 
     if (!ledger_record_is_of(record, is_session ? session->aggregate_id : message->session_uuid)) {
         return err_set(err, ERR_INVALID, "the session is not a uuid, or not of this partition");
     }
-    if (!is_session && !uuid_is_valid(message->aggregate_id)) {
-        return err_set(err, ERR_INVALID, "aggregate_id is not a uuid");
+    rc = record_id_is_sane("aggregate_id",
+                           is_session ? session->aggregate_id : message->aggregate_id, err);
+    if (rc == 0) {
+        rc = record_id_is_sane("event_id", event_id_of(record), err);
     }
-    if (!uuid_is_valid(event_id_of(record))) {
-        return err_set(err, ERR_INVALID, "event_id is not a uuid");
+    if (rc == 0) {
+        rc = record_key_is_sane("session_key",
+                                is_session ? session->session_key : message->session_key, err);
     }
-    return record_is_sane(topics[record->topic].type, record->data, err);
+    return rc == 0 ? record_is_sane(topics[record->topic].type, record->data, err) : rc;
 }
 
 void intake_record(struct webhooks *webhooks, struct ledger_tx *tx,

@@ -172,6 +172,9 @@ def senseless(topic: str, session: str) -> list[tuple[dict, dict[str, str]]]:
                                ({"occurred_at": -1}, "occurred_at is -1, no time"),
                                ({"occurred_at": -2 * 10**17}, "occurred_at is -2.*, no time")):
             found.append((good | members, dict.fromkeys(columns, words)))
+    if topic in (SESSIONS, MESSAGES):  # so long that events of webhooks would be too large
+        found.append((good | {"session_key": "k" * 999_000}, dict.fromkeys(
+            ("tracker", "webhooks") if topic == SESSIONS else ("webhooks",), "session_key has 999000 bytes")))
     if topic in TIMES:
         found.append((good | {TIMES[topic]: 2**62}, dict.fromkeys(READERS[topic], f"{TIMES[topic]}: .* is no time")))
     return found

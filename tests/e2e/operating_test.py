@@ -6,6 +6,7 @@ import pathlib
 import re
 import signal
 import sys
+import threading
 import unittest
 import urllib.error
 import urllib.request
@@ -179,6 +180,22 @@ class Operating(unittest.TestCase):
         told = [e for e in checks.log_of(self.stack).events("wa.session.events.v1") if e.value["aggregate_id"] == request["aggregate"]]
         self.assertEqual({e.value["correlation_id"] for e in told}, {decided[0]["correlation_id"]})
         self.assertEqual(self.driver.session(session["id"])["name"], "Followed")
+
+    def lag(self) -> int:
+        return self.metrics("tracker").get("kentongan_consumer_lag", ("", 0))[1]
+
+    def test_of_lag_there_is_as_much_as_there_is(self):
+        """Behind test_metrics by its name, which counts messages."""
+        number, = self.driver.sandbox.make_phones(1)
+        sending = threading.Thread(target=self.driver.send, args=(self.account, number, "Late"))  # waits for the tracker
+        told = re.compile(r"wa\.message\.events\.v1 +[1-9]\d* behind")
+        with self.stack.locked("proj.message_states"):
+            sending.start()
+            wait_until(lambda: self.lag() > 0, 30, "the tracker to be behind")
+            wait_until(lambda: told.search(self.stack.run("deploy/status").stdout), 30, "the status to say so")
+        sending.join()
+        checks.wait_until_quiet(self.stack)
+        wait_until(lambda: self.lag() == 0, 30, "the tracker to be there again")
 
     def test_the_end(self):
         """Last by its name, as it stops everything: each ends with 0 after SIGTERM, with nothing left to do."""

@@ -186,6 +186,19 @@ class Stack:
             raise AssertionError(f"{statement}: {done.stderr}")
         return [line.split("\t") for line in done.stdout.splitlines()]
 
+    @contextlib.contextmanager
+    def locked(self, table: str, database: str = "whatsapp_sessions"):
+        """Within it nobody can write that table: who tries waits."""
+        command = ["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", self.conninfo(database)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as psql:
+            psql.stdin.write(f"begin; lock table {table} in share row exclusive mode; select 'locked';\n")
+            psql.stdin.flush()
+            assert psql.stdout.readline() == "locked\n", f"{table} cannot be locked"
+            try:
+                yield
+            finally:
+                psql.stdin.close()  # its end is that of the transaction
+
     def dump(self, database: str = "whatsapp_sessions") -> bytes:
         """All rows of all tables, as pg_dump writes them: text as it is, bytes in hex."""
         command = ["pg_dump", "--data-only", "--no-comments", "-d", self.conninfo(database)]

@@ -1,11 +1,16 @@
 """Blasts from start to end, over the public interfaces: control, CSV, counters, and what the phones read."""
 
+import contextlib
+import http.client
 import json
 import pathlib
 import re
 import sys
+import time
 import unittest
+import urllib.parse
 import urllib.request
+import uuid
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 import checks  # noqa: E402
@@ -16,6 +21,7 @@ from stack import TOP, Stack, wait_until  # noqa: E402
 BUILD = sys.argv.pop() if len(sys.argv) > 1 else TOP / "build" / "asan"
 TEMPLATE = "Hi {{name}}, your code is {{code}}"
 BEHAVIOUR = {"delay_ms": 50, "read_delay_ms": 50}
+DRAIN_S = 10  # DRAIN_TIMEOUT_MS, as it is by default
 
 
 class Blasts(unittest.TestCase):
@@ -118,6 +124,97 @@ class Blasts(unittest.TestCase):
             "autoStart": "true",
         }
         made = self.driver.api.call("POST", BLASTS, "\r\n".join(rows), members, {"Content-Type": "text/csv"})
+        self.finish(made["data"]["session"]["sessionId"], texts)
+
+    def ends_well(self, process) -> None:
+        """After SIGTERM, within the time that draining may take."""
+        began = time.monotonic()
+        process.terminate()
+        self.assertEqual(process.wait(60), 0)
+        self.assertLess(time.monotonic() - began, DRAIN_S + 2)
+
+    def spawned(self, instance: str):
+        """In the place of the one that runs; it is started again at the end of the test."""
+        self.stack.ctl("stop", instance)
+        self.addCleanup(self.stack.ctl, "start", instance)
+        process = self.stack.spawn(instance)
+        wait_until(lambda: self.stack.ctl("check", instance, check=False).returncode == 0, 30, f"{instance} to answer")
+        return process
+
+    def test_the_scheduler_is_stopped_in_mid_blast(self):
+        people, texts = self.people(300)
+        scheduler = self.spawned("scheduler-1")
+        blast = self.driver.blast(self.account, people, TEMPLATE, 10, autoStart=True)
+        self.wait_sent(blast, 50)
+        self.ends_well(scheduler)
+        self.assertEqual(self.driver.blast_state(blast)["status"], "RUNNING")
+        self.stack.ctl("start", "scheduler-1")
+        self.finish(blast, texts)
+
+    def upload(self, people: dict[str, dict], key: str, half_way):
+        """Send a CSV file, of which half is there when half_way() is called; the answer's status and body."""
+        rows = [f"{number},{one['name']},{one['code']}\n" for number, one in people.items()]
+        half = len(rows) // 2
+        parts = ["phone,name,code\n" + "".join(rows[:half]), "".join(rows[half:])]
+        members = {
+            "whatsappSessionId": self.account.id,
+            "campaignName": "From a slow client",
+            "messageTemplate": TEMPLATE,
+            "config": json.dumps(config(0)),
+            "autoStart": "true",
+        }
+        headers = self.driver.api.headers | {
+            "Content-Type": "text/csv",
+            "Content-Length": str(sum(map(len, parts))),
+            "Idempotency-Key": key,
+        }
+
+        def body():
+            yield parts[0].encode()
+            half_way()
+            yield parts[1].encode()
+
+        base = self.driver.api.base
+        connection = http.client.HTTPConnection(base.hostname, base.port, timeout=60)
+        self.addCleanup(connection.close)
+        connection.request("POST", f"{base.path.rstrip('/')}{BLASTS}?{urllib.parse.urlencode(members)}", body(), headers)
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+
+    def wait_for_chunk(self, people: dict[str, dict]) -> None:
+        """The scheduler has the first of them."""
+        upload = f"select blast_id, upload_id from proj.blast_recipients where recipient = '{next(iter(people))}'"
+        chunk = f"select 1 from scheduler.recipient_chunk where (blast_id, upload_id) in ({upload})"
+        wait_until(lambda: self.stack.sql(chunk), 30, "the first chunk to be read")
+
+    def test_the_scheduler_is_stopped_while_a_file_is_read(self):
+        people, texts = self.people(1200)
+        scheduler = self.spawned("scheduler-1")
+
+        def half_way():
+            self.wait_for_chunk(people)
+            self.ends_well(scheduler)
+            self.stack.ctl("start", "scheduler-1")
+
+        status, made = self.upload(people, str(uuid.uuid4()), half_way)
+        self.assertEqual(status, 201, made)
+        self.finish(made["data"]["session"]["sessionId"], texts)
+
+    def test_ingress_is_stopped_while_a_file_is_read(self):
+        """Who hears of no answer sends the file once more."""
+        people, texts = self.people(1200)
+        ingress, key = self.spawned("ingress-1"), str(uuid.uuid4())
+
+        def half_way():
+            self.wait_for_chunk(people)
+            self.ends_well(ingress)
+
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            status, answer = self.upload(people, key, half_way)
+            self.assertGreaterEqual(status, 400, answer)
+        self.stack.ctl("start", "ingress-1")
+        status, made = self.upload(people, key, lambda: None)
+        self.assertEqual(status, 201, made)
         self.finish(made["data"]["session"]["sessionId"], texts)
 
     def test_a_bad_row_is_named_and_skipped_only_when_asked_for(self):

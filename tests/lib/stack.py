@@ -4,10 +4,11 @@
         stack.up("--instances", "connector=2", settings={"ACCOUNT_RATE_PER_MIN": "0"})
         stack.ctl("kill", "connector-1")
 
-At the end everything is stopped. The logs are kept in <build>/stack-logs/<name>, and what a sanitizer says in them is a
+At the end everything is stopped, also when the test is ended by SIGTERM. The logs are kept in <build>/stack-logs/<name>, and what a sanitizer says in them is a
 failure.
 """
 
+import atexit
 import contextlib
 import fcntl
 import json
@@ -16,6 +17,7 @@ import pathlib
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,6 +25,9 @@ import time
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 PORTS_PER_STACK = 40
+
+# an exit like any other, so that what was started is stopped
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 sys.path.append(str(TOP / "deploy" / "lib"))  # for client, which the demo shares with the tests
 
@@ -96,9 +101,11 @@ class Stack:
         }
 
     def __enter__(self) -> "Stack":
+        atexit.register(self.__exit__, SystemExit, None, None)  # unittest cleans up after no SystemExit
         return self
 
     def __exit__(self, kind, _error, _trace) -> None:
+        atexit.unregister(self.__exit__)
         try:
             stopped = self.run("deploy/down", check=False)
             kept = self.build / "stack-logs" / self.name

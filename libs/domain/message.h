@@ -29,7 +29,10 @@ enum message_state {
         MESSAGE_STATE_COUNT
 };
 
-enum { MESSAGE_MAX_ATTEMPTS = 3 }; /* hand-overs to a socket, by default */
+enum {
+    MESSAGE_MAX_ATTEMPTS = 3, /* hand-overs to a socket, by default */
+    MESSAGE_TEXT_MAX = 262144 /* bytes of a text: 65,536 characters, of four bytes each */
+};
 
 struct message {
     enum message_state state;

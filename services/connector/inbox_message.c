@@ -164,7 +164,7 @@ static void tell(struct letter *letter, const struct wa_body *body)
                            : NULL,
         .push_name = clipped(arena, letter->message.notify, WA_CREDS_NAME_MAX - 1),
         .kind = wa_body_kind_name(body->kind),
-        .text = clipped(arena, body->text, INBOX_TEXT_MAX),
+        .text = clipped(arena, body->text, MESSAGE_TEXT_MAX),
         .timestamp =
             letter->message.time != 0 ? letter->message.time : turn->now_us / INT64_C(1000000),
     };

@@ -101,11 +101,34 @@ static struct turn_handed *hand_over(struct turn *turn, const struct ledger_reco
     return handed;
 }
 
+static bool is_long(const char *text)
+{
+    return text != NULL && strlen(text) > INTAKE_ID_MAX;
+}
+
+/* What is kept of a command that is refused, perhaps for its length: nobody sends it. */
+static struct message_command without_texts(const struct message_command *command)
+{
+    struct message_command as = *command;
+    struct send_message *send = &as.as.send;
+
+    send->text = "";
+    send->contact_name = NULL;
+    send->recipient = is_long(send->recipient) ? "" : send->recipient;
+    send->kind = is_long(send->kind) ? "" : send->kind;
+    send->campaign_id = is_long(send->campaign_id) ? NULL : send->campaign_id;
+    as.correlation_id = is_long(as.correlation_id) ? NULL : as.correlation_id;
+    return as;
+}
+
 /* Nothing will come of it: a blast that waits for it hears so (S4). */
 static void refuse(struct turn *turn, const struct turn_handed *handed, const char *why)
 {
+    struct message_command as;
+
     if (handed->blasts.text[0] != '\0' && !handed->is_told) {
-        mailbox_refuse(turn, handed->account, handed->record->data, handed->blasts.text, why);
+        as = without_texts(handed->record->data);
+        mailbox_refuse(turn, handed->account, &as, handed->blasts.text, why);
     }
 }
 
@@ -209,9 +232,74 @@ static const char *misplaced(const struct ledger_record *record, const char *ses
                : "the partition is not that of session_uuid";
 }
 
-/* Why @message makes no sense; NULL: it does. What it says goes into columns as it is. */
-static const char *nonsense(const struct message_command *message)
+/* A text of a command, and how many bytes it may have. */
+struct bound {
+    const char *name;
+    const char *text;
+    size_t max;
+};
+
+/* Which of the @n texts is too long for @record's events and rows; NULL: none. */
+static const char *too_long(const struct turn *turn, const struct ledger_record *record,
+                            const struct bound *bounds, size_t n)
 {
+    struct arena *arena = ledger_tx_arena(turn->tx);
+
+    if (record->wire.n > INTAKE_COMMAND_MAX) {
+        return arena_printf(arena, "a command of %zu bytes, at most %d", record->wire.n,
+                            INTAKE_COMMAND_MAX);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (bounds[i].text != NULL && strlen(bounds[i].text) > bounds[i].max) {
+            return arena_printf(arena, "%s is over %zu bytes", bounds[i].name, bounds[i].max);
+        }
+    }
+    return NULL;
+}
+
+#define BOUNDS_N(bounds) (sizeof(bounds) / sizeof((bounds)[0]))
+
+static const char *message_too_long(const struct turn *turn, const struct ledger_record *record)
+{
+    const struct message_command *m = record->data;
+    const struct send_message *send = &m->as.send;
+    const struct bound bounds[] = {
+        {"command_id", m->command_id, INTAKE_ID_MAX},
+        {"correlation_id", m->correlation_id, INTAKE_ID_MAX},
+        {"reply_to", m->reply_to, INTAKE_ID_MAX},
+        {"text", send->text, MESSAGE_TEXT_MAX},
+        {"recipient", send->recipient, INTAKE_ID_MAX},
+        {"kind", send->kind, INTAKE_ID_MAX},
+        {"campaign_id", send->campaign_id, INTAKE_ID_MAX},
+    };
+
+    return too_long(turn, record, bounds, BOUNDS_N(bounds));
+}
+
+static const char *session_too_long(const struct turn *turn, const struct ledger_record *record)
+{
+    const struct session_command *s = record->data;
+    bool creates = s->kind == SESSION_COMMAND_CREATE;
+    const struct bound bounds[] = {
+        {"command_id", s->command_id, INTAKE_ID_MAX},
+        {"correlation_id", s->correlation_id, INTAKE_ID_MAX},
+        {"reply_to", s->reply_to, INTAKE_ID_MAX},
+        {"actor_kind", s->actor_kind, INTAKE_ID_MAX},
+        {"actor_id", s->actor_id, INTAKE_ID_MAX},
+        {"session_key", creates ? s->as.create.session_key : NULL, INTAKE_ID_MAX},
+        {"name", creates ? s->as.create.name : NULL, INTAKE_ID_MAX},
+        {"name", s->kind == SESSION_COMMAND_RENAME_TO ? s->as.rename_to.name : NULL, INTAKE_ID_MAX},
+    };
+
+    return too_long(turn, record, bounds, BOUNDS_N(bounds));
+}
+
+/* Why the message of @record makes no sense; NULL: it does. What it says goes into columns as it
+ * is. */
+static const char *nonsense(const struct turn *turn, const struct ledger_record *record)
+{
+    const struct message_command *message = record->data;
+
     if (!uuid_is_valid(message->aggregate_id)) {
         return "aggregate_id is not a uuid";
     }
@@ -219,7 +307,7 @@ static const char *nonsense(const struct message_command *message)
         !uuid_is_valid(message->as.send.blast_id)) {
         return "blast_id is not a uuid";
     }
-    return NULL;
+    return message_too_long(turn, record);
 }
 
 static void intake_session(struct turn *turn, const struct ledger_record *record)
@@ -229,6 +317,9 @@ static void intake_session(struct turn *turn, const struct ledger_record *record
 
     if (why == NULL && strcmp(command->aggregate_id, command->session_uuid) != 0) {
         why = "aggregate_id is not session_uuid";
+    }
+    if (why == NULL) {
+        why = session_too_long(turn, record);
     }
     if (why != NULL) {
         ledger_dead(turn->tx, record, why);
@@ -246,7 +337,7 @@ static void intake_message(struct turn *turn, const struct ledger_record *record
         ledger_dead(turn->tx, record, why);
         return;
     }
-    why = nonsense(command);
+    why = nonsense(turn, record);
     if (why != NULL) {
         ledger_dead(turn->tx, record, why);
     }

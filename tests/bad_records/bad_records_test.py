@@ -28,6 +28,9 @@ SESSIONS, MESSAGES, BLASTS, WEBHOOKS = (f"wa.{n}.events.v1" for n in ("session",
 SESSION_CMD, MESSAGE_CMD, BLAST_CMD = (f"wa.{n}.cmd.v1" for n in ("session", "message", "blast"))
 RECIPIENTS, SUBMIT = "wa.blast.recipients.v1", "wa.blast.submit.v1"
 REJECTIONS, DEAD = "wa.blast.rejections.v1", "wa.dlq.v1"
+LONG = "x" * 1100  # more than what names something may have
+MUCH = "x" * 999_000  # a record takes it, but not an event that says the same
+TOO_MUCH = "a command of .* bytes, at most 327680"
 IN_TIME = 4102444800000  # milliseconds: the year 2100
 RECORD_MAX = 1_000_000  # bytes on the wire
 
@@ -48,6 +51,16 @@ def send(session: str, **members) -> dict:
     payload = {"recipient": "6281234567890", "kind": "text", "text": "t", "contact_name": None, "not_after": None,
                "blast_id": None, "blast_index": None, "campaign_id": None}  # fmt: skip
     return command(session, "send", "SendMessage", payload | members, str(uuid.uuid4()))
+
+
+def creation(**members) -> dict:
+    payload = {"id": 1, "session_key": "k", "name": "n", "position": 1, "phone": None, "webhook_url": "",
+               "webhook_secret_enc": None, "token_enc": b"x", "subscribe": []}  # fmt: skip
+    return {"command_type": "CreateSession", "connect": None, "create": payload | members}
+
+
+def renaming(name: str) -> dict:
+    return {"command_type": "RenameSession", "connect": None, "rename_to": {"name": name}}
 
 
 def event(topic: str, session: str, event_type: str, kind: str, payload: dict, **envelope) -> dict:
@@ -137,10 +150,25 @@ def senseless(topic: str, session: str) -> list[tuple[dict, dict[str, str]]]:
             ({"session_uuid": "nobody", "aggregate_id": "nobody"}, {"connector": "session_uuid is not a uuid"}),
             ({"session_uuid": elsewhere, "aggregate_id": elsewhere}, {"connector": "the partition is not that of session_uuid"}),
             ({"aggregate_id": elsewhere}, {"connector": "aggregate_id is not session_uuid"}),
+            ({"command_id": LONG}, {"connector": "command_id is over 1024 bytes"}),
+            ({"actor_id": MUCH}, {"connector": TOO_MUCH}),
+            (creation(name=LONG), {"connector": "name is over 1024 bytes"}),
+            (creation(session_key=LONG), {"connector": "session_key is over 1024 bytes"}),
+            (creation(name=MUCH), {"connector": TOO_MUCH}),
+            (creation(webhook_url=MUCH), {"connector": TOO_MUCH}),
+            (creation(token_enc=MUCH.encode()), {"connector": TOO_MUCH}),
+            (renaming(LONG), {"connector": "name is over 1024 bytes"}),
+            (renaming(MUCH), {"connector": TOO_MUCH}),
         ],
         MESSAGE_CMD: [
             ({"aggregate_id": "nothing"}, {"connector": "aggregate_id is not a uuid"}),
             ({"send": good.get("send", {}) | {"blast_id": "none"}}, {"connector": "blast_id is not a uuid"}),
+            ({"send": good.get("send", {}) | {"text": MUCH}}, {"connector": TOO_MUCH}),
+            ({"send": good.get("send", {}) | {"text": "x" * 262145}}, {"connector": "text is over 262144 bytes"}),
+            ({"send": good.get("send", {}) | {"recipient": LONG}}, {"connector": "recipient is over 1024 bytes"}),
+            ({"send": good.get("send", {}) | {"campaign_id": LONG}}, {"connector": "campaign_id is over 1024 bytes"}),
+            ({"correlation_id": LONG}, {"connector": "correlation_id is over 1024 bytes"}),
+            ({"correlation_id": MUCH}, {"connector": TOO_MUCH}),
         ],
         BLAST_CMD: [
             ({"session_uuid": "nobody"}, {"scheduler": STRANGE}),

@@ -121,12 +121,14 @@ class Rules(kit.Case):
         session.send(friend, "another's id", taken, foreign, blast_id=blast, blast_index=1)
         self.assertNotEqual(self.kit.verdict(foreign)["verdict"], "ok")
         session.send(friend, "blast unknown", blast_id="no uuid", blast_index=2)
+        for index, (text, campaign) in enumerate([("x" * 262145, None), ("x" * 990_000, None), ("long", "x" * 990_000)], 4):
+            session.send(friend, text, blast_message(blast, index), blast_id=blast, blast_index=index, campaign_id=campaign)
         fine = session.send(friend, "fine", blast_message(blast, 3), blast_id=blast, blast_index=3)
         self.kit.message_reaches(fine, "Delivered")
         ends = [e for e in self.kit.messages_of(blast) if e["failed"]]
-        self.assertEqual([e["blast_index"] for e in ends], [0, 1])
-        for index, event in enumerate(ends):
-            self.assertEqual(event["aggregate_id"], blast_message(blast, index))
+        self.assertEqual([e["blast_index"] for e in ends], [0, 1, 4, 5, 6])
+        for event in ends:
+            self.assertEqual(event["aggregate_id"], blast_message(blast, event["blast_index"]))
             self.assertEqual((event["state_before"], event["failed"]["permanent"]), ("NONE", True))
             self.assertEqual(event["session_key"], session.key)
         self.assertEqual(self.kit.message_kinds(taken)[-1], "Delivered")

@@ -25,7 +25,7 @@
 /* ---- prepare ---- */
 
 /* Why a row is not prepared now: it waits, or it never will be. */
-enum fate { FATE_READY, FATE_WAITS, FATE_UNREACHABLE };
+enum fate { FATE_READY, FATE_WAITS, FATE_UNREACHABLE, FATE_TOO_LARGE };
 
 struct envelope {
     struct turn *turn;
@@ -83,7 +83,8 @@ static bool seal_for_all(struct envelope *envelope, const struct peer *peer, con
     return true;
 }
 
-static void build_stanza(struct envelope *envelope, struct buf *out)
+/* False: it is larger than a frame may be. */
+static bool build_stanza(struct envelope *envelope, struct buf *out)
 {
     const struct wa_creds *device = &envelope->account->credentials->device;
     struct wa_message_sent message = {
@@ -95,9 +96,7 @@ static void build_stanza(struct envelope *envelope, struct buf *out)
         .device_identity = {device->device_identity, device->device_identity_n},
     };
 
-    if (wa_node_encode(wa_message_sent_build(&envelope->arena, &message), out, NULL) < 0) {
-        abort(); /* texts and devices were bounded when they came in */
-    }
+    return wa_node_encode(wa_message_sent_build(&envelope->arena, &message), out, NULL) == 0;
 }
 
 /* Encrypt for the recipient's devices and our own others. */
@@ -134,11 +133,13 @@ static enum fate prepare(struct turn *turn, struct account *account, struct row 
 
     records_begin(turn, account);
     fate = fill(&envelope, peer, own);
+    if (fate == FATE_READY && !build_stanza(&envelope, &row->staged_stanza)) {
+        fate = FATE_TOO_LARGE; /* that the ratchets have moved costs the devices a skipped key */
+    }
     if (fate == FATE_READY) {
         struct message_input input = {.kind = MESSAGE_IN_DISPATCH};
 
         crash_point("connector", "after.encrypt"); /* the ratchet has moved, in memory alone */
-        build_stanza(&envelope, &row->staged_stanza);
         row->has_staged_stanza = true;
         mailbox_decide(turn, account, row, &input);
         peers_used(account->mailbox->peers, &peer->user);
@@ -165,6 +166,7 @@ static void try_row(struct turn *turn, struct account *account, struct row *row)
     struct peers *peers = account->mailbox->peers;
     const struct peer *peer = peers_find(peers, &row->to);
     const struct peer *own;
+    enum fate fate;
 
     if (peer != NULL && peer->state == PEER_UNREACHABLE) {
         unusable(turn, account, row,
@@ -172,9 +174,14 @@ static void try_row(struct turn *turn, struct account *account, struct row *row)
         return;
     }
     own = peers_find(peers, &account->credentials->device.pn);
-    if (peer != NULL && peer->state == PEER_READY && own != NULL && own->state == PEER_READY &&
-        prepare(turn, account, row, peer, own) == FATE_UNREACHABLE) {
+    if (peer == NULL || peer->state != PEER_READY || own == NULL || own->state != PEER_READY) {
+        return;
+    }
+    fate = prepare(turn, account, row, peer, own);
+    if (fate == FATE_UNREACHABLE) {
         unusable(turn, account, row, "no device with keys");
+    } else if (fate == FATE_TOO_LARGE) {
+        unusable(turn, account, row, "too long for so many devices");
     }
 }
 

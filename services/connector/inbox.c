@@ -7,6 +7,7 @@
 #include "connector/account.h"
 #include "connector/connector.h"
 #include "connector/lids.h"
+#include "connector/link.h"
 #include "connector/mailbox.h"
 #include "connector/peers.h"
 #include "connector/sender.h"
@@ -20,24 +21,35 @@ int mailbox_take(struct account *account, const struct wa_node *stanza, struct e
 {
     struct mailbox *mailbox = mailbox_of(account);
     struct incoming *incoming;
-    int rc;
 
     if (mailbox->n_inbox >= MAILBOX_INBOX_MAX) {
         return err_set(err, ERR_LIMIT, "%d stanzas wait", MAILBOX_INBOX_MAX);
     }
     incoming = mem_new0(sizeof(*incoming));
-    rc = wa_node_encode(stanza, &incoming->packed, err);
-    if (rc < 0) {
+    if (wa_node_encode(stanza, &incoming->packed, err) < 0) { /* texts grow when they are cleaned */
         buf_done(&incoming->packed);
         free(incoming);
-        return rc;
+        return -ERR_INVALID;
     }
     incoming->tag = ++account->connector->tags;
     *(mailbox->inbox_last != NULL ? &mailbox->inbox_last->next : &mailbox->inbox_first) = incoming;
     mailbox->inbox_last = incoming;
     mailbox->n_inbox++;
+    inbox_level(account);
     account_ready(account);
     return 0;
+}
+
+void inbox_level(struct account *account)
+{
+    const struct mailbox *mailbox = account->mailbox;
+
+    if (mailbox->n_inbox <= MAILBOX_INBOX_LOW || mailbox->fetching_for != 0 ||
+        account->signal == NULL) { /* nothing is handled before there are credentials */
+        link_listen(account, true);
+    } else if (mailbox->n_inbox >= MAILBOX_INBOX_FULL) {
+        link_listen(account, false);
+    }
 }
 
 static void drop_first(struct mailbox *mailbox)
@@ -61,11 +73,6 @@ void mailbox_drop_inbox(struct mailbox *mailbox)
     }
     mailbox->loading = mailbox->fetching_for = 0;
     mailbox->n_loading = 0;
-}
-
-void inbox_again(struct incoming *incoming)
-{
-    incoming->is_ready = false;
 }
 
 /* ---- stanzas that need nothing ---- */
@@ -148,6 +155,7 @@ void inbox_run(struct turn *turn, struct account *account)
         }
     }
     arena_done(&arena);
+    inbox_level(account);
     if (mailbox->inbox_first != NULL && !waits) {
         account_ready(account);
     }

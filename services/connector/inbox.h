@@ -20,10 +20,8 @@ struct wa_node;
 struct wa_receipt;
 
 enum {
-    INBOX_AHEAD_MAX = 64,    /* stanzas that are read for at once */
-    INBOX_IDS_MAX = 2000,    /* message ids that are looked up at once; one receipt has fewer */
-    INBOX_TEXT_MAX = 262144, /* bytes of a text that is told: 65,536 characters, as WhatsApp has
-                              * it, of the longest kind; the rest is cut */
+    INBOX_AHEAD_MAX = 64, /* stanzas that are read for at once */
+    INBOX_IDS_MAX = 2000, /* message ids that are looked up at once; one receipt has fewer */
 };
 
 enum inbox_bundle { BUNDLE_NONE, BUNDLE_ASKED, BUNDLE_HERE, BUNDLE_FAILED };
@@ -52,8 +50,10 @@ bool inbox_is_ready(struct account *account);
 /* Are the rows of all messages that @receipt names in memory? They may leave it at each commit. */
 bool inbox_has_rows(const struct mailbox *mailbox, const struct wa_receipt *receipt);
 
-/* What @incoming's records have become loose again, or more is needed: look once more. */
-void inbox_again(struct incoming *incoming);
+/* More or fewer stanzas wait than did: the connection is read while there is room for them. Also
+ * while somebody's keys are asked for, without which the inbox may not go on: their answer stands
+ * behind whatever else the server has sent. */
+void inbox_level(struct account *account);
 
 /* ---- one stanza; false: it waits, and nothing was done ---- */
 

@@ -210,6 +210,7 @@ static void on_bundle(void *ctx, int rc, int code, const struct wa_node *reply)
         incoming = incoming->next;
     }
     mailbox->fetching_for = 0; /* whatever became of the stanza: the next one may ask */
+    inbox_level(account);
     account_ready(account);
     if (incoming == NULL) {
         return; /* handled meanwhile: somebody else's stanza brought the session */
@@ -234,6 +235,7 @@ static void fetch_bundle(struct needs *needs, struct incoming *incoming,
     }
     mailbox->fetching_for = incoming->tag;
     incoming->bundle = BUNDLE_ASKED;
+    inbox_level(account);
     link_request(account, wa_prekeys_fetch(&needs->arena, NULL, device, 1), on_bundle, account);
 }
 

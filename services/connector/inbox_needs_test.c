@@ -31,6 +31,11 @@ void account_ready(struct account *account)
     n_ready++;
 }
 
+void inbox_level(struct account *account)
+{
+    (void)account;
+}
+
 void link_request(struct account *account, struct wa_node *iq, wa_client_reply_cb *fn, void *ctx)
 {
     (void)account;

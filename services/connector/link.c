@@ -307,7 +307,26 @@ void link_close(struct account *account)
     }
 }
 
-/* ---- muted ---- */
+/* ---- muted, full ---- */
+
+static void read_or_wait(struct link *link)
+{
+    if (link->is_muted || link->is_full) {
+        ws_pause(link->ws);
+    } else {
+        ws_resume(link->ws);
+    }
+}
+
+void link_listen(struct account *account, bool has_room)
+{
+    struct link *link = account->link;
+
+    if (link != NULL && link->ws != NULL && link->is_full == has_room) {
+        link->is_full = !has_room;
+        read_or_wait(link);
+    }
+}
 
 void link_mute(struct account *account)
 {
@@ -316,7 +335,7 @@ void link_mute(struct account *account)
     if (link != NULL && !link->is_muted) {
         link->is_muted = true;
         loop_timer_stop(&link->timer);
-        ws_pause(link->ws);
+        read_or_wait(link);
     }
 }
 
@@ -328,7 +347,7 @@ void link_unmute(struct account *account)
         return; /* with a frame missing the server could open none that comes after it */
     }
     link->is_muted = false;
-    ws_resume(link->ws);
+    read_or_wait(link);
     for (const struct link_held *held = link->held; held != NULL; held = held->next) {
         (void)(ws_send(link->ws, buf_bytes(&held->frame), NULL) < 0); /* the socket says it too */
     }
@@ -349,18 +368,6 @@ bool link_is_ready(const struct account *account)
 bool link_has_unread(const struct account *account)
 {
     return account->link != NULL && account->link->ws != NULL && ws_has_unread(account->link->ws);
-}
-
-void link_send(struct account *account, const struct wa_node *node)
-{
-    if (link_is_ready(account)) {
-        struct err err = {0};
-
-        if (wa_client_send(account->link->client, node, &err) < 0) {
-            log_warn("stanza not sent", LOG_STR("session", account->state.uuid),
-                     LOG_STR("why", err.text));
-        }
-    }
 }
 
 void link_send_packed(struct account *account, struct bytes packed)

@@ -2,8 +2,10 @@
  * to the account as observations and to the mailbox as stanzas; it decides nothing.
  *
  *     link_open -> connecting -> pairing or login -> ready -> (unlinking) -> gone
- *                                        `- muted while the partition may be another's: nothing
- *                                           is read, and what was sealed waits
+ *                                        |- muted while the partition may be another's: nothing
+ *                                        |  is read, and what was sealed waits
+ *                                        `- full while more has come than is handled: nothing is
+ *                                           read
  */
 #ifndef CONNECTOR_LINK_H
 #define CONNECTOR_LINK_H
@@ -72,6 +74,7 @@ struct link {
     struct wa_creds *paired;   /* as the phone completed them; NULL before */
     enum link_pairing pairing; /* what to tell the server after the commit */
     bool is_muted;             /* the partition may be gone: nothing in or out */
+    bool is_full;              /* nothing in, until what has come is handled */
     struct link_held *held;
     size_t n_held;
     struct loop_timer overflow; /* runs: more was sealed than is held, so it is about to end */
@@ -91,6 +94,8 @@ void link_close(struct account *account); /* at once; nothing is observed */
 void link_lose(struct account *account, const char *why);
 void link_mute(struct account *account);
 void link_unmute(struct account *account);
+/* Is there room for what comes in? Without it nothing is read. Nothing without a connection. */
+void link_listen(struct account *account, bool has_room);
 
 /* Remove the device at WhatsApp, connecting first if need be. How it ended is observed. */
 void link_unlink(struct account *account);
@@ -111,12 +116,13 @@ bool link_is_ready(const struct account *account); /* logged in, not muted, not 
 /* Has something come that was not read yet? Then it is too early to miss an answer. */
 bool link_has_unread(const struct account *account);
 
-/* Send a node, or bytes that wa_node_encode made. Errors end the connection by themselves. */
-void link_send(struct account *account, const struct wa_node *node);
+/* Send bytes that wa_node_encode made. Errors end the connection by themselves. */
 void link_send_packed(struct account *account, struct bytes packed);
 
-/* Send an iq and hear of its answer; @fn also runs when it cannot be sent. It does not run when the
- * connection is closed by us. */
+/* Send an iq and hear of its answer; @fn also runs when it cannot be sent, then before this
+ * returns: a caller is to have noted that it has asked. It does not run when the connection is
+ * closed by us.
+ */
 void link_request(struct account *account, struct wa_node *iq, wa_client_reply_cb *fn, void *ctx);
 
 /* In a turn: stage prekeys that were made. After its commit: upload them, answer a pairing. */

@@ -12,6 +12,7 @@
 #include "connector/link_prekeys.h"
 #include "connector/mailbox.h"
 #include "connector/presence.h"
+#include "wa/wa_ack.h"
 
 static void saw_qr(struct link *link, const struct wa_event *event)
 {
@@ -66,14 +67,29 @@ static void saw_ready(struct link *link)
     link_unlink_ready(link);
 }
 
+/* It is given back, or the server would give it again on every connection. */
+static void skip(struct link *link, const struct wa_node *node, const struct err *why)
+{
+    log_warn("stanza skipped", LOG_STR("session", link->account->state.uuid),
+             LOG_STR("why", why->text));
+    if (!wa_node_is(node, "ack") &&
+        wa_client_ack(link->client, node, WA_NACK_UNHANDLED, NULL) < 0) {
+        log_debug("not given back", LOG_STR("session", link->account->state.uuid));
+    }
+}
+
 static void saw_stanza(struct link *link, const struct wa_node *node)
 {
     struct err err = {0};
+    int rc;
 
     if (link->is_only_unlinking) {
         return; /* there is nobody any more to read it */
     }
-    if (mailbox_take(link->account, node, &err) < 0) {
+    rc = mailbox_take(link->account, node, &err);
+    if (rc == -ERR_INVALID) {
+        skip(link, node, &err);
+    } else if (rc < 0) {
         /* not acked, so the server gives it again on the next connection */
         log_warn("too many stanzas wait", LOG_STR("session", link->account->state.uuid),
                  LOG_STR("why", err.text));

@@ -103,12 +103,13 @@ void link_prekeys_drop(struct link *link)
     (void)link;
 }
 
+static int take_rc; /* what becomes of a stanza */
+
 int mailbox_take(struct account *account, const struct wa_node *stanza, struct err *err)
 {
     (void)account;
     (void)stanza;
-    (void)err;
-    return 0;
+    return take_rc == 0 ? 0 : err_set(err, (enum err_code) - take_rc, "not taken");
 }
 
 void mailbox_online(struct account *account)
@@ -227,6 +228,46 @@ static void one_frame_more_ends_the_connection(void **state)
     tear_down(&f);
 }
 
+/* One that is not kept would come again on the next connection, and end that too. */
+static void only_too_many_stanzas_end_the_connection(void **state)
+{
+    struct fixture f;
+    struct arena arena = {0};
+    struct wa_event event = {.kind = WA_EVENT_STANZA, .node = wa_node_new(&arena, "message")};
+
+    (void)state;
+    set_up(&f);
+    take_rc = -ERR_INVALID;
+    link_client_ops.on_event(f.account.link, &event);
+    assert_non_null(f.account.link);
+    take_rc = -ERR_LIMIT;
+    link_client_ops.on_event(f.account.link, &event);
+    assert_null(f.account.link);
+    assert_string_equal(last_seen->saw.closed->reason, "too many stanzas wait");
+    take_rc = 0;
+    arena_done(&arena);
+    tear_down(&f);
+}
+
+/* Muted and full are two reasons not to read, and each of them is enough. */
+static void a_link_that_is_full_is_so_after_a_pause_too(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    set_up(&f);
+    link_listen(&f.account, false);
+    link_mute(&f.account);
+    link_unmute(&f.account);
+    assert_true(f.account.link->is_full);
+    link_mute(&f.account);
+    link_listen(&f.account, true);
+    assert_true(f.account.link->is_muted && !f.account.link->is_full);
+    link_close(&f.account);
+    link_listen(&f.account, false); /* nobody is there */
+    tear_down(&f);
+}
+
 /* What the server says of it goes on to the decider; everything else is a lost connection. */
 static void a_refusal_is_seen_as_one(void **state)
 {
@@ -263,6 +304,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(frames_are_held_while_the_partition_is_away),
         cmocka_unit_test(one_frame_more_ends_the_connection),
+        cmocka_unit_test(only_too_many_stanzas_end_the_connection),
+        cmocka_unit_test(a_link_that_is_full_is_so_after_a_pause_too),
         cmocka_unit_test(a_refusal_is_seen_as_one),
     };
 

@@ -78,7 +78,6 @@ static void take_key(struct arena *arena, const Wa__MessageKey *key, struct wa_b
 {
     if (key != NULL) {
         out->target_id = text_of(arena, key->id);
-        out->target_participant = text_of(arena, key->participant);
         out->target_from_me = key->has_from_me && key->from_me;
     }
 }
@@ -87,7 +86,6 @@ static void take_context(struct arena *arena, const Wa__ContextInfo *context, st
 {
     if (context != NULL) {
         out->quoted_id = text_of(arena, context->stanza_id);
-        out->quoted_participant = text_of(arena, context->participant);
         out->is_forwarded = context->has_is_forwarded && context->is_forwarded;
         out->expiration = context->has_expiration ? context->expiration : 0;
     }

@@ -15,7 +15,6 @@ struct err;
 
 enum {
     WA_BODY_WRAPPERS_MAX = 8,        /* messages around the content */
-    WA_BODY_ITEMS_MAX = 10000,       /* mappings, names or keys of one message */
     WA_BODY_INFLATED_MAX = 16 << 20, /* bytes of an inline history */
     WA_BODY_PADDING_MAX = 16,
 };
@@ -76,14 +75,12 @@ struct wa_body_history {
 
 struct wa_body {
     enum wa_body_kind kind;
-    const char *text;               /* "" where there is none */
-    const char *mimetype;           /* of media; NULL */
-    const char *file_name;          /* of a document; NULL */
-    const char *target_id;          /* of a reaction, edit, revoke, vote: the message meant; NULL */
-    const char *target_participant; /* its author, where somebody else's was meant; NULL */
-    bool target_from_me;            /* as the writer sees it */
-    const char *quoted_id;          /* the message answered to; NULL */
-    const char *quoted_participant; /* NULL */
+    const char *text;      /* "" where there is none */
+    const char *mimetype;  /* of media; NULL */
+    const char *file_name; /* of a document; NULL */
+    const char *target_id; /* of a reaction, edit, revoke, vote: the message meant; NULL */
+    bool target_from_me;   /* as the writer sees it */
+    const char *quoted_id; /* the message answered to; NULL */
     bool is_forwarded;
     bool is_view_once;
     uint32_t expiration; /* seconds; of TIMER the chat's new one */

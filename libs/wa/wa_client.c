@@ -21,12 +21,6 @@ static const struct {
 #undef END_ROW
 };
 
-static const char *const event_names[] = {
-#define EVENT_NAME(name) [WA_EVENT_##name] = #name,
-    WA_EVENT_LIST(EVENT_NAME)
-#undef EVENT_NAME
-};
-
 const char *wa_end_name(enum wa_end end)
 {
     return ends[end].name;
@@ -40,11 +34,6 @@ const char *wa_end_text(enum wa_end end)
 enum wa_again wa_end_retry(enum wa_end end)
 {
     return ends[end].retry;
-}
-
-const char *wa_event_name(enum wa_event_kind kind)
-{
-    return event_names[kind];
 }
 
 /* ---- life ---- */

@@ -100,8 +100,6 @@ enum wa_event_kind {
 #undef WA_EVENT_ENUM
 };
 
-const char *wa_event_name(enum wa_event_kind kind);
-
 /* What happened. All pointers are borrowed for the call. */
 struct wa_event {
     enum wa_event_kind kind;

@@ -10,7 +10,7 @@
 
 struct err;
 
-enum { WA_QR_REF_MAX = 256, WA_QR_TEXT_MAX = 1024 };
+enum { WA_QR_REF_MAX = 256 };
 
 /* Append the text for one @ref of the server. @platform_type is that of the profile. */
 void wa_qr_make(struct bytes ref, const struct wa_creds *creds, int platform_type, struct buf *out);

@@ -13,11 +13,6 @@ static const char *const type_names[] = {
 
 enum { TYPES = sizeof(type_names) / sizeof(type_names[0]) };
 
-const char *wa_receipt_type_name(enum wa_receipt_type type)
-{
-    return type == WA_RECEIPT_DELIVERED ? "delivered" : type_names[type];
-}
-
 static enum wa_receipt_type find_type(const char *name)
 {
     for (size_t i = 0; i < TYPES; i++) {

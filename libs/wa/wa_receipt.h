@@ -36,8 +36,6 @@ enum wa_receipt_type {
 #undef WA_RECEIPT_ENUM
 };
 
-const char *wa_receipt_type_name(enum wa_receipt_type type); /* "delivered" for no attribute */
-
 struct wa_receipt_user {
     struct wa_jid user;
     int64_t time; /* seconds; 0: not said */

@@ -1,42 +1,15 @@
-/* What the first stanzas of an inbox need to be handled, and getting it. */
+/* What the first stanzas of an inbox need to be handled: looking at them. */
 #include <stdio.h>
-#include <string.h>
 
 #include "base/err.h"
-#include "base/log.h"
 #include "connector/account.h"
 #include "connector/connector.h"
-#include "connector/inbox.h"
+#include "connector/inbox_needs.h"
 #include "connector/lids.h"
 #include "connector/link.h"
 #include "connector/mailbox.h"
-#include "connector/query.h"
-#include "connector/records.h"
-#include "pg/pg.h"
 #include "wa/wa_message.h"
 #include "wa/wa_receipt.h"
-
-enum {
-    REFS_MAX = INBOX_AHEAD_MAX * SIGSTORE_REFS_MAX + 2,
-    USERS_MAX = INBOX_AHEAD_MAX,
-    RETRIES_MAX = 2 * INBOX_AHEAD_MAX, /* a device has two addresses */
-};
-
-/* What is missing, of all stanzas looked at. */
-struct needs {
-    struct account *account;
-    struct arena arena;
-    struct sigstore_ref *refs;
-    size_t n_refs;
-    struct wa_jid *users;
-    size_t n_users;
-    const char **ids; /* of messages whose rows are to be in memory */
-    size_t n_ids;
-    const char **retry_ids; /* of messages that are asked for again, and by whom */
-    const char **retry_devices;
-    size_t n_retries;
-    uint64_t tag;
-};
 
 /* ---- looking ---- */
 
@@ -46,7 +19,7 @@ static bool need_user(struct needs *needs, const struct wa_jid *user)
     if (lids_is_ready(needs->account->mailbox->lids, user)) {
         return true;
     }
-    if (needs->n_users < USERS_MAX) {
+    if (needs->n_users < NEEDS_USERS_MAX) {
         needs->users[needs->n_users++] = *user;
     }
     return false;
@@ -58,7 +31,7 @@ static bool need_ref(struct needs *needs, const struct sigstore_ref *ref)
     if (sigstore_is_loaded(needs->account->signal, ref)) {
         return true;
     }
-    if (needs->n_refs < REFS_MAX) {
+    if (needs->n_refs < NEEDS_REFS_MAX) {
         needs->refs[needs->n_refs++] = *ref;
     }
     return false;
@@ -304,170 +277,6 @@ static bool look(struct needs *needs, struct incoming *incoming)
     return !wa_node_is(node, "receipt") || look_receipt(needs, incoming, node);
 }
 
-/* ---- reading ---- */
-
-/* One of the answers of a load has come. */
-static void came(struct account *account, uint64_t tag)
-{
-    struct mailbox *mailbox = account->mailbox;
-
-    if (mailbox != NULL && mailbox->loading == tag && --mailbox->n_loading == 0) {
-        mailbox->loading = 0;
-        account_ready(account);
-    }
-}
-
-static void on_records(struct account *account, int rc, uint64_t tag)
-{
-    (void)rc; /* what did not come is asked for again */
-    came(account, tag);
-}
-
-static void on_lids(struct account *account, int rc, uint64_t tag)
-{
-    (void)rc;
-    came(account, tag);
-}
-
-/* Retry number @count of message @id was answered for @device: all its receipts of this load hear
- * so, for they may be repeats of each other. */
-static void was_answered(struct mailbox *mailbox, const char *id, const char *device, int count)
-{
-    struct arena arena = {0};
-    struct wa_node *node = NULL;
-    struct wa_receipt receipt;
-
-    for (struct incoming *at = mailbox->inbox_first; at != NULL; at = at->next) {
-        if (at->rows_tag == mailbox->loading && at->answered < count &&
-            wa_node_decode(buf_bytes(&at->packed), &arena, &node, NULL) == 0 &&
-            wa_receipt_from_server(node, &arena, &receipt, NULL) == 0 &&
-            receipt.type == WA_RECEIPT_RETRY && strcmp(receipt.id, id) == 0 &&
-            lids_is_device(mailbox->lids, &receipt.peer, device)) {
-            at->answered = count;
-        }
-        arena_reset(&arena);
-    }
-    arena_done(&arena);
-}
-
-/* Which retries were answered; the rows of their messages come behind. */
-static void on_retries(struct account *account, const struct pg_rows *rows, const struct err *why,
-                       void *data)
-{
-    const uint64_t *tag = data;
-    struct mailbox *mailbox = account->mailbox;
-
-    if (mailbox == NULL || mailbox->loading != *tag) {
-        return;
-    }
-    if (rows == NULL) {
-        log_warn("retries cannot be looked up", LOG_STR("session", account->state.uuid),
-                 LOG_STR("why", why->text));
-        mailbox->retries_unknown = true;
-    }
-    for (size_t i = 0; i < pg_rows_n(rows); i++) {
-        was_answered(mailbox, pg_get_text(rows, i, 0), pg_get_text(rows, i, 1),
-                     (int)pg_get_int(rows, i, 2));
-    }
-    came(account, *tag);
-}
-
-/* Rows of messages: those named by receipts, into memory. */
-static void on_rows(struct account *account, const struct pg_rows *rows, const struct err *why,
-                    void *data)
-{
-    const uint64_t *tag = data;
-    struct mailbox *mailbox = account->mailbox;
-    struct err err = {0};
-
-    if (mailbox == NULL || mailbox->loading != *tag) {
-        return;
-    }
-    if (rows == NULL) {
-        log_warn("receipts cannot be looked up", LOG_STR("session", account->state.uuid),
-                 LOG_STR("why", why->text));
-    }
-    for (size_t i = 0; i < pg_rows_n(rows); i++) {
-        if (mailbox_load_message(account, rows, i, &err) < 0) {
-            log_error("message row is unreadable", LOG_STR("why", err.text));
-        }
-    }
-    for (struct incoming *at = mailbox->inbox_first; rows != NULL && at != NULL; at = at->next) {
-        if (at->rows_tag == *tag && !mailbox->retries_unknown) {
-            at->rows_tag = 0;
-            at->rows_asked = true;
-            mailbox->n_rows_asked++;
-        }
-    }
-    came(account, *tag);
-}
-
-static void read_rows(struct needs *needs)
-{
-    struct pg_stmt *stmt = pg_stmt_new("SELECT session_uuid, " MAILBOX_COLUMNS " FROM message "
-                                       "WHERE session_uuid = $1::uuid "
-                                       "AND wa_message_id = ANY($2::text[])");
-    struct pg_array *ids;
-
-    pg_add_uuid(stmt, needs->account->state.uuid);
-    ids = pg_add_array(stmt, PG_ARRAY_TEXT);
-    for (size_t i = 0; i < needs->n_ids; i++) {
-        pg_array_text(ids, needs->ids[i]);
-    }
-    query_run(needs->account, stmt, on_rows, &needs->tag, sizeof(needs->tag));
-}
-
-static void read_retries(struct needs *needs)
-{
-    struct pg_stmt *stmt = pg_stmt_new(
-        "SELECT t.id, t.device, max(r.count)::int8 FROM unnest($2::text[], $3::text[]) "
-        "AS t (id, device) JOIN message m ON m.session_uuid = $1::uuid AND m.wa_message_id = t.id "
-        "JOIN retry r ON r.message_id = m.message_id AND r.device = t.device GROUP BY 1, 2");
-    struct pg_array *ids;
-    struct pg_array *devices;
-
-    pg_add_uuid(stmt, needs->account->state.uuid);
-    ids = pg_add_array(stmt, PG_ARRAY_TEXT);
-    devices = pg_add_array(stmt, PG_ARRAY_TEXT);
-    for (size_t i = 0; i < needs->n_retries; i++) {
-        pg_array_text(ids, needs->retry_ids[i]);
-        pg_array_text(devices, needs->retry_devices[i]);
-    }
-    query_run(needs->account, stmt, on_retries, &needs->tag, sizeof(needs->tag));
-}
-
-static void read_all(struct needs *needs)
-{
-    struct account *account = needs->account;
-    struct mailbox *mailbox = account->mailbox;
-
-    mailbox->loading = needs->tag;
-    mailbox->n_loading = 0;
-    if (needs->n_users > 0 &&
-        !lids_load(account, needs->users, needs->n_users, on_lids, needs->tag)) {
-        mailbox->n_loading++;
-    }
-    if (needs->n_refs > 0 &&
-        !records_load(account, needs->refs, needs->n_refs, on_records, needs->tag)) {
-        mailbox->n_loading++;
-    }
-    mailbox->retries_unknown = false;
-    if (needs->n_retries > 0) {
-        mailbox->n_loading++;
-        read_retries(needs);
-    }
-    if (needs->n_ids > 0 || needs->n_retries > 0) {
-        mailbox->n_loading++;
-        read_rows(needs);
-    }
-    if (mailbox->n_loading == 0) {
-        mailbox->loading = 0;
-        if (mailbox->fetching_for == 0) {
-            account_ready(account);
-        }
-    }
-}
-
 bool inbox_is_ready(struct account *account)
 {
     struct mailbox *mailbox = account->mailbox;
@@ -479,11 +288,12 @@ bool inbox_is_ready(struct account *account)
     if (mailbox->loading != 0 || first == NULL) {
         return false;
     }
-    needs.refs = arena_array0(&needs.arena, REFS_MAX, sizeof(*needs.refs));
-    needs.users = arena_array0(&needs.arena, USERS_MAX, sizeof(*needs.users));
+    needs.refs = arena_array0(&needs.arena, NEEDS_REFS_MAX, sizeof(*needs.refs));
+    needs.users = arena_array0(&needs.arena, NEEDS_USERS_MAX, sizeof(*needs.users));
     needs.ids = arena_array0(&needs.arena, INBOX_IDS_MAX, sizeof(*needs.ids));
-    needs.retry_ids = arena_array0(&needs.arena, RETRIES_MAX, sizeof(*needs.retry_ids));
-    needs.retry_devices = arena_array0(&needs.arena, RETRIES_MAX, sizeof(*needs.retry_devices));
+    needs.retry_ids = arena_array0(&needs.arena, NEEDS_RETRIES_MAX, sizeof(*needs.retry_ids));
+    needs.retry_devices =
+        arena_array0(&needs.arena, NEEDS_RETRIES_MAX, sizeof(*needs.retry_devices));
     if (!was_begun) {
         sigstore_begin(account->signal); /* to look, not to stage */
     }
@@ -496,7 +306,7 @@ bool inbox_is_ready(struct account *account)
         sigstore_rollback(account->signal);
     }
     if (!first->is_ready) {
-        read_all(&needs);
+        inbox_load(&needs);
     }
     arena_done(&needs.arena);
     return first->is_ready;

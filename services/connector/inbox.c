@@ -22,8 +22,9 @@ int mailbox_take(struct account *account, const struct wa_node *stanza, struct e
     struct mailbox *mailbox = mailbox_of(account);
     struct incoming *incoming;
 
-    if (mailbox->n_inbox >= MAILBOX_INBOX_MAX) {
-        return err_set(err, ERR_LIMIT, "%d stanzas wait", MAILBOX_INBOX_MAX);
+    if (mailbox->n_inbox >= MAILBOX_INBOX_MAX || mailbox->inbox_bytes >= MAILBOX_INBOX_MAX_BYTES) {
+        return err_set(err, ERR_LIMIT, "%zu stanzas of %zu bytes wait", mailbox->n_inbox,
+                       mailbox->inbox_bytes);
     }
     incoming = mem_new0(sizeof(*incoming));
     if (wa_node_encode(stanza, &incoming->packed, err) < 0) { /* texts grow when they are cleaned */
@@ -35,6 +36,7 @@ int mailbox_take(struct account *account, const struct wa_node *stanza, struct e
     *(mailbox->inbox_last != NULL ? &mailbox->inbox_last->next : &mailbox->inbox_first) = incoming;
     mailbox->inbox_last = incoming;
     mailbox->n_inbox++;
+    mailbox->inbox_bytes += incoming->packed.n;
     inbox_level(account);
     account_ready(account);
     return 0;
@@ -43,11 +45,15 @@ int mailbox_take(struct account *account, const struct wa_node *stanza, struct e
 void inbox_level(struct account *account)
 {
     const struct mailbox *mailbox = account->mailbox;
+    bool is_low =
+        mailbox->n_inbox <= MAILBOX_INBOX_LOW && mailbox->inbox_bytes <= MAILBOX_INBOX_LOW_BYTES;
+    bool is_full =
+        mailbox->n_inbox >= MAILBOX_INBOX_FULL || mailbox->inbox_bytes >= MAILBOX_INBOX_FULL_BYTES;
 
-    if (mailbox->n_inbox <= MAILBOX_INBOX_LOW || mailbox->fetching_for != 0 ||
+    if (is_low || mailbox->fetching_for != 0 ||
         account->signal == NULL) { /* nothing is handled before there are credentials */
         link_listen(account, true);
-    } else if (mailbox->n_inbox >= MAILBOX_INBOX_FULL) {
+    } else if (is_full) {
         link_listen(account, false);
     }
 }
@@ -61,6 +67,7 @@ static void drop_first(struct mailbox *mailbox)
         mailbox->inbox_last = NULL;
     }
     mailbox->n_inbox--;
+    mailbox->inbox_bytes -= incoming->packed.n;
     mailbox->n_rows_asked -= incoming->rows_asked ? 1 : 0;
     buf_done(&incoming->packed);
     free(incoming);

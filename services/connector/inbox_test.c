@@ -173,6 +173,26 @@ static void nothing_is_read_while_much_waits(void **state)
     assert_int_equal(f->mailbox.n_inbox, 0);
 }
 
+static void a_few_large_ones_are_much_too(void **state)
+{
+    struct fixture *f = *state;
+    struct wa_node *node = wa_node_new(&f->arena, "message");
+    size_t n = 4 << 20;
+    unsigned sent = 0;
+
+    wa_node_set_bytes(node, (struct bytes){arena_new0(&f->arena, n), n});
+    for (; is_listening; sent++) {
+        assert_int_equal(mailbox_take(&f->account, node, NULL), 0);
+    }
+    assert_int_equal(sent, MAILBOX_INBOX_FULL_BYTES / n);
+    run(f, 6);
+    assert_false(is_listening);
+    run(f, 1);
+    assert_true(is_listening);
+    run(f, 1);
+    assert_int_equal(f->mailbox.inbox_bytes, 0);
+}
+
 /* The answer stands behind what is not read yet. */
 static void an_answer_that_the_inbox_waits_for_is_read(void **state)
 {
@@ -221,6 +241,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         INBOX_TEST(nothing_is_read_while_much_waits),
+        INBOX_TEST(a_few_large_ones_are_much_too),
         INBOX_TEST(an_answer_that_the_inbox_waits_for_is_read),
         INBOX_TEST(only_so_many_wait_in_any_case),
         INBOX_TEST(what_cannot_be_kept_is_not_taken),

@@ -37,12 +37,15 @@ struct wa_ack;
 struct wa_node;
 
 enum {
-    MAILBOX_DONE_MAX = 256,     /* settled rows kept in memory per account, for receipts */
-    MAILBOX_INBOX_FULL = 1000,  /* stanzas waiting for a turn: no more are read ... */
-    MAILBOX_INBOX_LOW = 250,    /* ... until they are so few */
+    MAILBOX_DONE_MAX = 256,              /* settled rows kept in memory per account, for receipts */
+    MAILBOX_INBOX_FULL = 1000,           /* stanzas waiting for a turn: no more are read ... */
+    MAILBOX_INBOX_LOW = 250,             /* ... until they are so few */
+    MAILBOX_INBOX_FULL_BYTES = 32 << 20, /* the same of their bytes */
+    MAILBOX_INBOX_LOW_BYTES = 8 << 20,
     MAILBOX_INBOX_MAX = 100000, /* where reading must go on (inbox_level): more ends the link */
-    MAILBOX_REST_MS = 30000,    /* without anything to do for so long: memory is given back */
-    MAILBOX_AGAIN_MS = 20       /* then what is due and could not be done is looked at again */
+    MAILBOX_INBOX_MAX_BYTES = 256 << 20,
+    MAILBOX_REST_MS = 30000, /* without anything to do for so long: memory is given back */
+    MAILBOX_AGAIN_MS = 20    /* then what is due and could not be done is looked at again */
 };
 
 /* Columns of a message row behind its session_uuid, as mailbox_load_message reads them. */
@@ -112,6 +115,7 @@ struct mailbox {
     struct incoming *inbox_first;
     struct incoming *inbox_last;
     size_t n_inbox;
+    size_t inbox_bytes;
     size_t n_rows_asked;   /* stanzas for which rows were read */
     uint64_t loading;      /* tag of what is being read for the first ones; 0: nothing */
     unsigned n_loading;    /* how many answers are still to come */
@@ -185,8 +189,8 @@ void mailbox_send_after(struct account *account, const struct wa_node *node);
 
 /* ---- connection ---- */
 
-/* A stanza that wants a turn. -ERR_LIMIT: MAILBOX_INBOX_MAX wait already. -ERR_INVALID: it cannot
- * be kept, and never will be. */
+/* A stanza that wants a turn. -ERR_LIMIT: MAILBOX_INBOX_MAX or _MAX_BYTES wait already.
+ * -ERR_INVALID: it cannot be kept, and never will be. */
 NODISCARD int mailbox_take(struct account *account, const struct wa_node *stanza, struct err *err);
 void mailbox_drop_inbox(struct mailbox *mailbox);
 void mailbox_drop_out(struct mailbox *mailbox); /* acks and receipts not sent */

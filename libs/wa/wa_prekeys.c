@@ -132,6 +132,16 @@ struct wa_node *wa_prekeys_upload(struct arena *arena, const char *id,
     return iq;
 }
 
+static const struct wa_prekey *find_key(const struct wa_prekeys_upload *upload, uint32_t id)
+{
+    for (size_t i = 0; i < upload->n; i++) {
+        if (upload->keys[i].id == id) {
+            return &upload->keys[i];
+        }
+    }
+    return NULL;
+}
+
 int wa_prekeys_upload_parse(const struct wa_node *iq, struct arena *arena,
                             struct wa_prekeys_upload *out, struct err *err)
 {
@@ -148,10 +158,14 @@ int wa_prekeys_upload_parse(const struct wa_node *iq, struct arena *arena,
         return err_set(err, ERR_INVALID, "a prekey upload lacks a part or has one of wrong size");
     }
     keys = arena_array0(arena, n, sizeof(*keys));
+    made.keys = keys;
     WA_NODE_EACH(child, list)
     {
         if (!wa_node_is(child, "key") || !wa_prekeys_take_key(child, &keys[made.n])) {
             return err_set(err, ERR_INVALID, "prekey %zu of an upload is malformed", made.n + 1);
+        }
+        if (find_key(&made, keys[made.n].id) != NULL) {
+            return err_set(err, ERR_INVALID, "prekey %u is in an upload twice", keys[made.n].id);
         }
         made.n++;
     }
@@ -159,7 +173,6 @@ int wa_prekeys_upload_parse(const struct wa_node *iq, struct arena *arena,
         return err_set(err, ERR_CRYPTO, "the signature of signed prekey %u does not hold",
                        made.own.signed_id);
     }
-    made.keys = keys;
     *out = made;
     return 0;
 }
@@ -233,16 +246,6 @@ struct wa_node *wa_prekeys_digest_answer(struct arena *arena, const struct wa_no
     add_bytes(digest, "hash", hash, sizeof(hash));
     buf_done(&data);
     return iq;
-}
-
-static const struct wa_prekey *find_key(const struct wa_prekeys_upload *upload, uint32_t id)
-{
-    for (size_t i = 0; i < upload->n; i++) {
-        if (upload->keys[i].id == id) {
-            return &upload->keys[i];
-        }
-    }
-    return NULL;
 }
 
 bool wa_prekeys_digest_holds(const struct wa_node *answer, const struct wa_prekeys_upload *upload)

@@ -53,7 +53,7 @@ struct wa_node *wa_prekeys_upload(struct arena *arena, const char *id,
                                   const struct wa_prekeys_upload *upload);
 
 /* What a device uploads (the server's side); @out->keys is in @arena.
- *   -ERR_INVALID  a part is missing or has a wrong size or id
+ *   -ERR_INVALID  a part is missing or has a wrong size or id, or an id is there twice
  *   -ERR_LIMIT    over WA_PREKEYS_UPLOAD_MAX keys
  *   -ERR_CRYPTO   the signed prekey's signature does not hold */
 NODISCARD int wa_prekeys_upload_parse(const struct wa_node *iq, struct arena *arena,

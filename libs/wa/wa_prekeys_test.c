@@ -51,6 +51,20 @@ static void upload_arrives_as_it_was(void **state)
     assert_memory_equal(&got.own, &upload.own, sizeof(got.own));
 }
 
+static void upload_of_one_id_twice_is_refused(void **state)
+{
+    struct arena *arena = *state;
+    struct wa_prekeys_upload upload = make_upload(arena);
+    const struct wa_prekey twice[] = {upload.keys[0], upload.keys[1], upload.keys[0]};
+    struct wa_prekeys_upload got;
+
+    upload.keys = twice;
+    upload.n = 3;
+    assert_int_equal(
+        wa_prekeys_upload_parse(wa_prekeys_upload(arena, "1", &upload), arena, &got, NULL),
+        -ERR_INVALID);
+}
+
 static void upload_with_a_wrong_signature_is_refused(void **state)
 {
     struct arena *arena = *state;
@@ -194,6 +208,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WA_TEST(upload_arrives_as_it_was),
+        WA_TEST(upload_of_one_id_twice_is_refused),
         WA_TEST(upload_with_a_wrong_signature_is_refused),
         WA_TEST(upload_that_lacks_a_part_is_refused),
         WA_TEST(count_goes_both_ways),

@@ -1,7 +1,8 @@
 /* ledger_internal: what the files of this folder share.
  *
  *   ledger.c           life, ticks, what callers see
- *   ledger_part.c      partitions: take-over, loading, limbo, fencing
+ *   ledger_part.c      partitions: assigned, revoked, in limbo, fenced
+ *   ledger_take.c      the take-over of one: its epoch, what is committed of it, what is loaded
  *   ledger_input.c     records that wait for a turn
  *   ledger_turn.c      a turn, from the records that it takes to what follows its commit
  *   ledger_stage.c     what a service stages into a turn
@@ -261,13 +262,23 @@ void ledger_group_leave(struct ledger *ledger);
 void ledger_parts_init(struct ledger *ledger);
 void ledger_parts_assigned(struct ledger *ledger, const struct bus_partition *partitions, size_t n);
 void ledger_parts_revoked(struct ledger *ledger);
-void ledger_parts_up(struct ledger *ledger);      /* PostgreSQL is there again */
-void ledger_parts_close(struct ledger *ledger);   /* says on_reset for each in memory */
+void ledger_parts_up(struct ledger *ledger);    /* PostgreSQL is there again */
+void ledger_parts_close(struct ledger *ledger); /* says on_reset for each in memory */
+void ledger_part_reset(struct ledger_part *part,
+                       enum ledger_reset why);           /* drop what is in memory */
+void ledger_part_forget_asked(struct ledger_part *part); /* answers to come mean nothing any more */
 void ledger_part_fence(struct ledger_part *part); /* another instance owns it: drop its state */
 void ledger_part_fail(
     struct ledger_part *part); /* its turn failed: drop its state, take it again */
 /* Ask the table, when it is time, whether the live ones are still ours. */
 void ledger_parts_heartbeat(struct ledger *ledger, int64_t now_ms);
+
+/* ---- ledger_take.c ---- */
+
+void ledger_take(struct ledger_part *part);       /* now, or when PostgreSQL is there again */
+void ledger_take_later(struct ledger_part *part); /* after a wait that grows */
+/* Begin to read, when every partition of the assignment is loaded. */
+void ledger_take_check_start(struct ledger *ledger);
 
 /* ---- ledger_input.c ---- */
 

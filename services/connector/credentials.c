@@ -78,7 +78,7 @@ void credentials_stage(struct turn *turn, struct account *account)
     const struct credentials *now = account->credentials;
     struct buf plain = {0};
     struct buf sealed = {0};
-    struct turn_rows *rows = turn_row(turn, TURN_CREDENTIALS, account->partition);
+    struct ledger_rows *rows = turn_row(turn, TURN_CREDENTIALS, account->partition);
 
     credentials_encode(now, &plain);
     crypto_seal(&turn->connector->keyring, account->state.uuid, LABEL, buf_bytes(&plain), &sealed);

@@ -113,7 +113,7 @@ static void keep(struct request *request, enum wa_enc_type type, const struct bu
         .time = request->retry.time,
     };
     struct resend *resend = mem_new0(sizeof(*resend));
-    struct turn_rows *rows;
+    struct ledger_rows *rows;
     struct err err = {0};
 
     if (wa_node_encode(wa_message_sent_build(&request->arena, &message), &resend->stanza, &err) <

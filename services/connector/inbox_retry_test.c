@@ -98,11 +98,11 @@ size_t ledger_room(const struct ledger_tx *tx)
     return LEDGER_EVENTS_MAX;
 }
 
-struct turn_rows *turn_row(struct turn *turn, enum turn_batch batch, int partition)
+struct ledger_rows *turn_row(struct turn *turn, enum turn_batch batch, int partition)
 {
     static const enum pg_array_kind kinds[] = {PG_ARRAY_UUID, PG_ARRAY_TEXT, PG_ARRAY_INT,
                                                PG_ARRAY_UUID, PG_ARRAY_INT,  PG_ARRAY_BYTES};
-    struct turn_rows *rows = &turn->batch[partition][batch];
+    struct ledger_rows *rows = &turn->batch[partition][batch];
 
     assert_int_equal(batch, TURN_RETRY);
     if (rows->stmt == NULL) {

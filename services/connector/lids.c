@@ -409,7 +409,7 @@ void lids_run(struct turn *turn, struct account *account)
             continue;
         }
         if (move(account, pair)) {
-            struct turn_rows *rows = turn_row(turn, TURN_LID, account->partition);
+            struct ledger_rows *rows = turn_row(turn, TURN_LID, account->partition);
 
             pg_array_uuid(rows->column[0], account->state.uuid);
             pg_array_text(rows->column[1], pair->pn);

@@ -160,7 +160,7 @@ void mailbox_load_retry(struct account *account, const struct pg_rows *rows, siz
 
 static void add_message_new(struct turn *turn, struct account *account, const struct row *row)
 {
-    struct turn_rows *rows = turn_row(turn, TURN_MESSAGE_NEW, account->partition);
+    struct ledger_rows *rows = turn_row(turn, TURN_MESSAGE_NEW, account->partition);
     struct pg_array **c = rows->column;
 
     pg_array_uuid(c[0], row->message_id);
@@ -194,7 +194,7 @@ static void add_message_new(struct turn *turn, struct account *account, const st
 
 static void add_message(struct turn *turn, struct account *account, const struct row *row)
 {
-    struct turn_rows *rows = turn_row(turn, TURN_MESSAGE, account->partition);
+    struct ledger_rows *rows = turn_row(turn, TURN_MESSAGE, account->partition);
     struct pg_array **c = rows->column;
     const struct message *m = &row->staged;
 

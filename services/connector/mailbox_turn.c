@@ -156,7 +156,7 @@ bool mailbox_resend_acked(struct turn *turn, struct account *account, const stru
     struct mailbox *mailbox = account->mailbox;
     const struct row *row = mailbox_find(mailbox, ack->id);
     struct resend *resend;
-    struct turn_rows *rows;
+    struct ledger_rows *rows;
 
     if (row != NULL && row->ack_due &&
         (wa_jid_is_none(&ack->from) || wa_jid_equal(&ack->from, &row->to))) {

@@ -134,9 +134,9 @@ void sender_wake(struct account *account)
     (void)account;
 }
 
-struct turn_rows *turn_row(struct turn *turn, enum turn_batch batch, int partition)
+struct ledger_rows *turn_row(struct turn *turn, enum turn_batch batch, int partition)
 {
-    struct turn_rows *rows = &turn->batch[partition][batch];
+    struct ledger_rows *rows = &turn->batch[partition][batch];
 
     if (rows->stmt == NULL) {
         rows->stmt = pg_stmt_new("SELECT 1");

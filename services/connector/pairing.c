@@ -44,7 +44,7 @@ static void keep(struct turn *turn, struct account *account)
 /* Nobody is linked: the phone is free again for others. */
 static void give_back(struct turn *turn, const struct account *account)
 {
-    struct turn_rows *rows = turn_row(turn, TURN_PHONE_FREE, account->partition);
+    struct ledger_rows *rows = turn_row(turn, TURN_PHONE_FREE, account->partition);
 
     pg_array_uuid(rows->column[0], account->state.uuid);
 }

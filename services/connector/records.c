@@ -246,7 +246,7 @@ static void stage_change(struct turn *turn, struct account *account,
                          const struct sigstore_change *change)
 {
     enum turn_batch batch = change->removed ? TURN_RECORD_GONE : TURN_RECORD;
-    struct turn_rows *rows = turn_row(turn, batch, account->partition);
+    struct ledger_rows *rows = turn_row(turn, batch, account->partition);
     struct buf sealed = {0};
     char label[LABEL_MAX];
 
@@ -283,7 +283,7 @@ void records_stage(struct turn *turn, struct account *account)
 
 void records_drop_prekeys(struct turn *turn, const struct account *account, uint32_t next)
 {
-    struct turn_rows *rows = turn_row(turn, TURN_PREKEYS_GONE, account->partition);
+    struct ledger_rows *rows = turn_row(turn, TURN_PREKEYS_GONE, account->partition);
 
     pg_array_uuid(rows->column[0], account->state.uuid);
     pg_array_int(rows->column[1], next);

@@ -71,7 +71,7 @@ static void emit(struct turn *turn, struct account *account, struct session_even
  */
 static void erase(struct turn *turn, struct account *account, bool unlinks)
 {
-    struct turn_rows *rows = turn_row(turn, TURN_ERASE, account->partition);
+    struct ledger_rows *rows = turn_row(turn, TURN_ERASE, account->partition);
     char device[WA_JID_TEXT_MAX];
 
     pg_array_uuid(rows->column[0], account->state.uuid);
@@ -136,7 +136,7 @@ void turn_ask(struct turn *turn, struct pg_stmt *stmt, pg_rows_cb *fn, void *ctx
 /* The snapshot of a session that changed. */
 static void stage_session(struct turn *turn, struct account *account)
 {
-    struct turn_rows *rows;
+    struct ledger_rows *rows;
     struct buf json = {0};
 
     if (account->staged == NULL || account->staged->sequence == account->state.sequence) {

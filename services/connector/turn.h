@@ -8,6 +8,7 @@
 
 #include "domain/session.h"
 #include "ledger/ledger.h"
+#include "ledger/ledger_rows.h"
 
 struct account;
 struct connector;
@@ -31,14 +32,7 @@ enum turn_batch {
 };
 
 enum {
-    TURN_COLUMNS_MAX = 20,
     TURN_ROOM_MIN = 16 /* ledger_room before one more thing is taken up */
-};
-
-struct turn_rows {
-    struct pg_stmt *stmt; /* NULL: none yet, or closed by an ask */
-    struct pg_array *column[TURN_COLUMNS_MAX];
-    size_t n;
 };
 
 /* A message that came in, and that nobody has been told of unless the table of inbound ones says
@@ -74,7 +68,7 @@ struct turn {
     int64_t now_us;
     struct turn_told *told; /* in the turn's arena, in order */
     struct turn_told *told_last;
-    struct turn_rows batch[LEDGER_PARTITIONS][TURN_BATCH_COUNT];
+    struct ledger_rows batch[LEDGER_PARTITIONS][TURN_BATCH_COUNT];
 };
 
 /* Why an event happened: goes into its envelope. */
@@ -106,7 +100,7 @@ void turn_observe(struct turn *turn, struct account *account,
 void turn_touch(struct turn *turn, struct account *account);
 
 /* One more row for @batch: add a value to each of its columns, in order. */
-struct turn_rows *turn_row(struct turn *turn, enum turn_batch batch, int partition);
+struct ledger_rows *turn_row(struct turn *turn, enum turn_batch batch, int partition);
 void turn_close_batches(struct turn *turn); /* before an ask, and at the end */
 
 /* Read within the turn; @fn may stage and ask more. */

@@ -1,18 +1,9 @@
 /* The statements of a turn. Each takes arrays, so a turn sends each of them once per partition,
  * however many rows it has; per partition, because a statement's partition is the one that is
  * locked. */
-#include <assert.h>
-
 #include "connector/connector.h"
 #include "connector/turn.h"
 #include "pg/pg.h"
-
-struct batch_text {
-    const char *text;
-    bool counts; /* every row must be touched: a compare-and-set or a plain insert */
-    unsigned n;
-    enum pg_array_kind kinds[TURN_COLUMNS_MAX];
-};
 
 #define U PG_ARRAY_UUID
 #define I PG_ARRAY_INT
@@ -21,7 +12,7 @@ struct batch_text {
 #define M PG_ARRAY_TIME
 #define L PG_ARRAY_BOOL
 
-static const struct batch_text texts[TURN_BATCH_COUNT] = {
+static const struct ledger_rows_text texts[TURN_BATCH_COUNT] = {
     [TURN_SESSION] = {"INSERT INTO session (session_uuid, partition, snapshot) "
                       "SELECT s, p, j::jsonb FROM unnest($1::uuid[], $2::int8[], $3::text[]) "
                       "AS t (s, p, j) ON CONFLICT (session_uuid) DO UPDATE "
@@ -117,30 +108,15 @@ static const struct batch_text texts[TURN_BATCH_COUNT] = {
                          {U}},
 };
 
-struct turn_rows *turn_row(struct turn *turn, enum turn_batch batch, int partition)
+struct ledger_rows *turn_row(struct turn *turn, enum turn_batch batch, int partition)
 {
-    const struct batch_text *text = &texts[batch];
-    struct turn_rows *rows = &turn->batch[partition][batch];
+    struct ledger_rows *rows = &turn->batch[partition][batch];
 
-    if (rows->stmt == NULL) {
-        rows->stmt = ledger_sql(turn->tx, partition, text->text);
-        for (unsigned i = 0; i < text->n; i++) {
-            rows->column[i] = pg_add_array(rows->stmt, text->kinds[i]);
-        }
-        rows->n = 0;
-    }
-    rows->n++;
+    ledger_rows_add(turn->tx, partition, &texts[batch], rows);
     return rows;
 }
 
 void turn_close_batches(struct turn *turn)
 {
-    for (unsigned i = 0; i < LEDGER_PARTITIONS * TURN_BATCH_COUNT; i++) {
-        struct turn_rows *rows = &turn->batch[i / TURN_BATCH_COUNT][i % TURN_BATCH_COUNT];
-
-        if (rows->stmt != NULL && texts[i % TURN_BATCH_COUNT].counts) {
-            pg_stmt_expect(rows->stmt, (int64_t)rows->n);
-        }
-        *rows = (struct turn_rows){0};
-    }
+    ledger_rows_close(texts, TURN_BATCH_COUNT, &turn->batch[0][0]);
 }

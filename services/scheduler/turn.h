@@ -7,6 +7,7 @@
 
 #include "domain/blast.h"
 #include "ledger/ledger.h"
+#include "ledger/ledger_rows.h"
 
 struct account;
 struct run;
@@ -25,14 +26,6 @@ enum turn_batch {
     TURN_BATCH_COUNT
 };
 
-enum { TURN_COLUMNS_MAX = 16 };
-
-struct turn_rows {
-    struct pg_stmt *stmt; /* NULL: none yet */
-    struct pg_array *column[TURN_COLUMNS_MAX];
-    size_t n;
-};
-
 struct turn {
     struct scheduler *scheduler;
     struct ledger_tx *tx;
@@ -40,7 +33,7 @@ struct turn {
     const struct ledger_record *record; /* taken, and not handled yet */
     struct run *runs;                   /* looked at */
     struct account *accounts;           /* changed */
-    struct turn_rows batch[LEDGER_PARTITIONS][TURN_BATCH_COUNT];
+    struct ledger_rows batch[LEDGER_PARTITIONS][TURN_BATCH_COUNT];
 };
 
 /* Why an event happened: goes into its envelope. */
@@ -85,7 +78,7 @@ void turn_cancel(struct turn *turn, struct run *run, int32_t first, int32_t last
 /* ---- rows ---- */
 
 /* One more row for @batch: add a value to each of its columns, in order. */
-struct turn_rows *turn_row(struct turn *turn, enum turn_batch batch, int partition);
+struct ledger_rows *turn_row(struct turn *turn, enum turn_batch batch, int partition);
 void turn_close_rows(struct turn *turn); /* before the turn reads, and at its end */
 void turn_write(struct turn *turn);      /* the rows of all that changed */
 

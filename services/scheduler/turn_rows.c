@@ -7,20 +7,13 @@
 #include "scheduler/run.h"
 #include "scheduler/turn.h"
 
-struct batch_text {
-    const char *text;
-    bool counts; /* every row must be touched */
-    unsigned n;
-    enum pg_array_kind kinds[TURN_COLUMNS_MAX];
-};
-
 #define U PG_ARRAY_UUID
 #define I PG_ARRAY_INT
 #define T PG_ARRAY_TEXT
 #define B PG_ARRAY_BYTES
 #define L PG_ARRAY_BOOL
 
-static const struct batch_text texts[TURN_BATCH_COUNT] = {
+static const struct ledger_rows_text texts[TURN_BATCH_COUNT] = {
     [TURN_SESSION] = {"INSERT INTO session (session_uuid, partition, phase, linked, sequence) "
                       "SELECT * FROM unnest($1::uuid[], $2::int8[], $3::text[], $4::bool[], "
                       "$5::int8[]) ON CONFLICT (session_uuid) DO UPDATE SET "
@@ -81,32 +74,17 @@ static const struct batch_text texts[TURN_BATCH_COUNT] = {
                           {T, U}},
 };
 
-struct turn_rows *turn_row(struct turn *turn, enum turn_batch batch, int partition)
+struct ledger_rows *turn_row(struct turn *turn, enum turn_batch batch, int partition)
 {
-    const struct batch_text *text = &texts[batch];
-    struct turn_rows *rows = &turn->batch[partition][batch];
+    struct ledger_rows *rows = &turn->batch[partition][batch];
 
-    if (rows->stmt == NULL) {
-        rows->stmt = ledger_sql(turn->tx, partition, text->text);
-        for (unsigned i = 0; i < text->n; i++) {
-            rows->column[i] = pg_add_array(rows->stmt, text->kinds[i]);
-        }
-        rows->n = 0;
-    }
-    rows->n++;
+    ledger_rows_add(turn->tx, partition, &texts[batch], rows);
     return rows;
 }
 
 void turn_close_rows(struct turn *turn)
 {
-    for (unsigned i = 0; i < LEDGER_PARTITIONS * TURN_BATCH_COUNT; i++) {
-        struct turn_rows *rows = &turn->batch[i / TURN_BATCH_COUNT][i % TURN_BATCH_COUNT];
-
-        if (rows->stmt != NULL && texts[i % TURN_BATCH_COUNT].counts) {
-            pg_stmt_expect(rows->stmt, (int64_t)rows->n);
-        }
-        *rows = (struct turn_rows){0};
-    }
+    ledger_rows_close(texts, TURN_BATCH_COUNT, &turn->batch[0][0]);
 }
 
 static void write_account(struct turn *turn, const struct account *account)

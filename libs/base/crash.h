@@ -2,8 +2,9 @@
  * behind.
  *
  * A point is "<service>.<before|after>.<what>": what is a commit, a publish, a socket write, an
- * ack, or a step between them after which memory knows more than the tables. Any thread.
- * tests/chaos/crash_points_test.py forces each one of the tree: a new one needs its line there. */
+ * ack, or a step between them after which memory knows more than the tables. (What is swept by its
+ * age has none: the same statement comes again.) Any thread. tests/chaos/crash_points_test.py forces
+ * each one of the tree, but for what crash_points.py names: a new one needs its line there. */
 #ifndef BASE_CRASH_H
 #define BASE_CRASH_H
 

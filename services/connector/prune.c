@@ -9,19 +9,25 @@ enum { ROWS = 1000, AGAIN_MS = 1000 };
 
 /* A settled message is kept until its receipts are no longer expected, and with it what was sent
  * again and what came in. An expired one may be handed over once more when its blast goes on: its
- * sequence stays known for a year or more. Few at a time, because turns wait for these statements; several instances
- * do it side by side. */
-static const char *const texts[] = {
-    "DELETE FROM message WHERE message_id IN (SELECT message_id FROM message WHERE is_settled "
-    "AND settled_at < now() - make_interval(days => $1::int) AND (state <> 'EXPIRED' "
-    "OR settled_at < now() - make_interval(days => 365 + $1::int)) LIMIT $2 "
-    "FOR UPDATE SKIP LOCKED)",
-    "DELETE FROM retry WHERE (message_id, device, count) IN (SELECT message_id, device, count "
-    "FROM retry WHERE created_at < now() - make_interval(days => $1::int) LIMIT $2 "
-    "FOR UPDATE SKIP LOCKED)",
-    "DELETE FROM inbound WHERE message_id IN (SELECT message_id FROM inbound "
-    "WHERE received_at < now() - make_interval(days => $1::int) LIMIT $2 FOR UPDATE SKIP LOCKED)",
-};
+ * sequence stays known for a year or more. Few at a time, because turns wait for these statements;
+ * several instances do it side by side. */
+#define OLD "< now() - make_interval(days => $1::int) "
+#define FEW "LIMIT $2 FOR UPDATE SKIP LOCKED)"
+
+#define MESSAGES                                                                                \
+    "DELETE FROM message WHERE message_id IN (SELECT message_id FROM message WHERE is_settled " \
+    "AND settled_at " OLD "AND (state <> 'EXPIRED' OR settled_at + interval '1 year' " OLD      \
+    ") " FEW
+
+#define RETRIES                                                                                 \
+    "DELETE FROM retry WHERE (message_id, device, count) IN (SELECT message_id, device, count " \
+    "FROM retry WHERE created_at " OLD FEW
+
+#define INBOUND                                                                \
+    "DELETE FROM inbound WHERE message_id IN (SELECT message_id FROM inbound " \
+    "WHERE received_at " OLD FEW
+
+static const char *const texts[] = {MESSAGES, RETRIES, INBOUND};
 
 enum { TEXTS = sizeof(texts) / sizeof(texts[0]) };
 

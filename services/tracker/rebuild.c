@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include "base/buf.h"
+#include "base/crash.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "loop/loop.h"
@@ -82,8 +83,10 @@ static int try_swap(struct rebuild *rebuild, struct err *err)
 
     pg_add_text(stmt, TRACKER_GROUP);
     pg_add_text(stmt, TRACKER_REBUILD_GROUP);
+    crash_point("tracker", "before.swap");
     rc = pg_pool_run(rebuild->pool, stmt, &rows, err);
     if (rc == 0) {
+        crash_point("tracker", "after.swap");
         rebuild->tried.outcome = pg_get_bool(rows, 0, 0) ? ATTEMPT_DONE : ATTEMPT_TOO_EARLY;
     }
     pg_rows_free(&rows);

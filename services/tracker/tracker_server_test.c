@@ -61,6 +61,16 @@ static void env(struct fixture *f, const char *name, const char *value)
     f->environment[n] = f->env[n];
 }
 
+static void env_drop_last(struct fixture *f)
+{
+    size_t n = 0;
+
+    while (f->environment[n + 1] != NULL) {
+        n++;
+    }
+    f->environment[n] = NULL;
+}
+
 static pid_t spawn(struct fixture *f, const char *argument, const char *output)
 {
     char program[] = TRACKER;
@@ -403,8 +413,6 @@ static void a_crash_around_a_commit_costs_nothing(void **state)
     int64_t sequence = 13;
 
     for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++) {
-        size_t n = 0;
-
         (void)end(&f->tracker, SIGTERM);
         env(f, "KENTONGAN_CRASH_AT", points[i]);
         start(f);
@@ -414,10 +422,7 @@ static void a_crash_around_a_commit_costs_nothing(void **state)
             send_rest(f, 2);
             send_rest(f, 3);
         }
-        while (f->environment[n + 1] != NULL) {
-            n++;
-        }
-        f->environment[n] = NULL;
+        env_drop_last(f);
         assert_int_equal(loop_run_until(f->loop, tracker_has_ended, f, WAIT_MS), 1);
         start(f);
         wait_for_events(f);
@@ -527,6 +532,21 @@ static void a_rebuild_takes_the_place_while_events_come(void **state)
     assert_int_equal(run_beside(f, "--compare", out), 0);
 }
 
+/* The swap is one transaction: whoever looks finds the old tables or the new ones. */
+static void a_rebuild_that_ends_at_its_swap_leaves_whole_tables(void **state)
+{
+    static const char *const points[] = {"tracker.before.swap", "tracker.after.swap"};
+    struct fixture *f = *state;
+    char out[OUTPUT_MAX];
+
+    for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++) {
+        env(f, "KENTONGAN_CRASH_AT", points[i]);
+        assert_int_equal(run_beside(f, "--rebuild", out), 137);
+        env_drop_last(f);
+        assert_int_equal(run_beside(f, "--compare", out), 0);
+    }
+}
+
 static bool are_swept(void *ctx)
 {
     struct fixture *f = ctx;
@@ -584,6 +604,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_read_becomes_a_dead_letter),
         cmocka_unit_test(a_comparison_with_the_log_finds_what_differs),
         cmocka_unit_test(a_rebuild_takes_the_place_while_events_come),
+        cmocka_unit_test(a_rebuild_that_ends_at_its_swap_leaves_whole_tables),
         cmocka_unit_test(an_upload_that_no_blast_names_is_swept),
         cmocka_unit_test(a_signal_ends_it_in_order),
     };

@@ -246,8 +246,8 @@ class Submissions(unittest.TestCase):
         for point, gone in (
             ("after.promise", "update ingress.api_keys set revoked_at = now() where sha256 = '{key}'"),
             ("after.command", "update ingress.api_keys set revoked_at = now() where sha256 = '{key}'"),
-            ("after.promise", "update proj.sessions set deleted_at = now() where session_key = '{session}'"),
-            ("after.command", "update proj.sessions set deleted_at = now() where session_key = '{session}'"),
+            ("after.promise", "update proj.sessions set deleted_at = now() where uuid = '{session}'"),
+            ("after.command", "update proj.sessions set deleted_at = now() where uuid = '{session}'"),
             ("after.command", "update proj.blasts set deleted_at = now() where uuid = '{blast}'"),
             # the scheduler remembers its verdict for a day, and nothing is known here
             ("after.command", "delete from scheduler.command_verdict; delete from proj.events where aggregate_id = '{blast}'; "
@@ -260,7 +260,8 @@ class Submissions(unittest.TestCase):
                     "insert into ingress.api_keys (user_id, name, prefix, sha256) "
                     f"select id, 'test', 'key', '{sha256}' from ingress.users order by id limit 1"
                 )
-                session = self.driver.create_session()["id"]
+                made = self.driver.create_session()["id"]
+                session = self.stack.sql(f"select uuid from proj.sessions where session_key = '{made}'")[0][0]
                 self.stack.ctl("kill", "ingress-1")
                 victim = self.stack.spawn("ingress-1", KENTONGAN_CRASH_AT=f"ingress.{point}")
                 self.submit(request, ["6281234567890"] * 3, key=key, whatsapp_session=session)

@@ -101,13 +101,17 @@ class Cases:
 
     def test_its_keys_do_not_run_out(self):
         self.peer.pair(self.sandbox, ADA)
-        numbers = [f"49152{i:08}" for i in range(820)]
+        prekeys = lambda: self.sandbox.call("GET", f"/admin/phones/{ADA}")["devices"][0]["prekeys"]
+        numbers = [f"49152{i:08}" for i in range(820)]  # more than it uploaded at first
         self.sandbox.phones(numbers)
-        for number in numbers: # more than it uploaded at first
-            self.sandbox.call("POST", f"/admin/phones/{number}/send", {"to": ADA, "text": "hi from " + number})
-        for number in numbers:
-            self.peer.wait("message", text="hi from " + number)
-        self.until(lambda: self.sandbox.call("GET", f"/admin/phones/{ADA}")["devices"][0]["prekeys"] > 0)
+        left = prekeys()
+        # whatsmeow counts from 1 again when its last key is gone before it has made others: it is given the time
+        for some in (numbers[: left - 3], numbers[left - 3 :]):  # fewer than 5 are left: the device is told
+            for number in some:
+                self.sandbox.call("POST", f"/admin/phones/{number}/send", {"to": ADA, "text": "hi from " + number})
+            for number in some:
+                self.peer.wait("message", text="hi from " + number)
+            self.until(lambda: prekeys() > 3)
         self.sandbox.check()
 
     def test_two_of_one_account_see_what_the_other_writes(self):

@@ -303,8 +303,7 @@ void farewell_pause(struct connector *connector, int partition)
 {
     struct farewell *farewell;
 
-    DL_FOREACH(connector->farewells, farewell)
-    {
+    DL_FOREACH (connector->farewells, farewell) {
         if (farewell->partition == partition && farewell->client != NULL) {
             hang_up(farewell);
             look_again(farewell, FAREWELL_LOOK_MS);
@@ -317,8 +316,7 @@ void farewell_drop(struct connector *connector, int partition)
     struct farewell *farewell = NULL;
     struct farewell *next = NULL;
 
-    DL_FOREACH_SAFE(connector->farewells, farewell, next)
-    {
+    DL_FOREACH_SAFE (connector->farewells, farewell, next) {
         if (farewell->partition == partition) {
             forget(farewell);
         }

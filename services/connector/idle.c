@@ -178,8 +178,7 @@ void idle_drop_all(struct connector *connector)
     struct idle_question *question = NULL;
     struct idle_question *next = NULL;
 
-    DL_FOREACH_SAFE(connector->idle_questions, question, next)
-    {
+    DL_FOREACH_SAFE (connector->idle_questions, question, next) {
         free(question);
     }
     connector->idle_questions = NULL;

@@ -51,8 +51,7 @@ static bool was_answered(const struct request *request)
     const struct mailbox *mailbox = request->account->mailbox;
     const struct resend *resend;
 
-    LL_FOREACH(mailbox->resends, resend)
-    {
+    LL_FOREACH (mailbox->resends, resend) {
         if (strcmp(resend->message_id, request->row->message_id) == 0 &&
             resend->count >= request->retry.count &&
             lids_is_device(mailbox->lids, &request->receipt->peer, resend->device)) {

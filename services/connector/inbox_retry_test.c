@@ -173,8 +173,7 @@ static int tear_down(void **state)
     struct resend *resend;
     struct resend *next;
 
-    LL_FOREACH_SAFE(f->mailbox.resends, resend, next)
-    {
+    LL_FOREACH_SAFE (f->mailbox.resends, resend, next) {
         buf_done(&resend->stanza);
         free(resend);
     }

@@ -238,8 +238,7 @@ static void on_kept(struct account *account, int rc, const struct records_kept *
     struct lids *lids = mailbox_of(account)->lids;
     struct pair *pair;
 
-    DL_FOREACH(lids->pairs, pair)
-    {
+    DL_FOREACH (lids->pairs, pair) {
         if (pair->reading == loading->reading) {
             pair->reading = 0;
             free(pair->devices);
@@ -403,8 +402,7 @@ void lids_run(struct turn *turn, struct account *account)
         return;
     }
     records_begin(turn, account);
-    DL_FOREACH(lids->pairs, pair)
-    {
+    DL_FOREACH (lids->pairs, pair) {
         if (pair->state != PAIR_READ) {
             continue;
         }
@@ -428,8 +426,7 @@ void lids_committed(struct lids *lids)
     if (lids->n_staged == 0) {
         return;
     }
-    DL_FOREACH(lids->pairs, pair)
-    {
+    DL_FOREACH (lids->pairs, pair) {
         if (pair->state == PAIR_STAGED) {
             set_state(lids, pair, PAIR_STORED);
         }

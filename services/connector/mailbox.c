@@ -371,8 +371,7 @@ void mailbox_fail(struct turn *turn, struct account *account)
     }
     mailbox->failing = false;
     for (int list = ROWS_QUEUED; list <= ROWS_WINDOW; list++) {
-        DL_FOREACH(mailbox->rows[list], row)
-        {
+        DL_FOREACH (mailbox->rows[list], row) {
             struct message_input input = {.kind = MESSAGE_IN_SESSION_GONE};
 
             if (ledger_room(turn->tx) < TURN_ROOM_MIN) {

@@ -119,8 +119,7 @@ void mailbox_committed(struct account *account)
 
     mailbox_settle(account);
     lids_committed(mailbox->lids);
-    LL_FOREACH(mailbox->resends, resend)
-    {
+    LL_FOREACH (mailbox->resends, resend) {
         resend->is_new = false;
     }
     if (mailbox->n_inbox == 0) {
@@ -140,8 +139,7 @@ static struct resend *acked_resend(const struct mailbox *mailbox, const struct w
     char device[WA_JID_TEXT_MAX];
 
     (void)wa_jid_format(&ack->from, device);
-    LL_FOREACH(mailbox->resends, resend)
-    {
+    LL_FOREACH (mailbox->resends, resend) {
         if (resend->is_written && !resend->is_settled &&
             strcmp(resend->wa_message_id, ack->id) == 0 &&
             (wa_jid_is_none(&ack->from) || strcmp(resend->device, device) == 0)) {
@@ -188,15 +186,13 @@ static void unwrite_rows(struct mailbox *mailbox)
 {
     struct row *row;
 
-    DL_FOREACH(mailbox->rows[ROWS_WINDOW], row)
-    {
+    DL_FOREACH (mailbox->rows[ROWS_WINDOW], row) {
         if (row->phase == ROW_WRITTEN) {
             mailbox_set_phase(mailbox, row, ROW_PREPARED);
         }
         row->ack_due = false;
     }
-    DL_FOREACH(mailbox->rows[ROWS_DONE], row)
-    {
+    DL_FOREACH (mailbox->rows[ROWS_DONE], row) {
         row->ack_due = false;
     }
 }
@@ -207,8 +203,7 @@ void mailbox_offline(struct account *account)
     struct resend *resend;
 
     unwrite_rows(mailbox);
-    LL_FOREACH(mailbox->resends, resend)
-    {
+    LL_FOREACH (mailbox->resends, resend) {
         resend->is_written = false;
     }
     peers_offline(mailbox->peers);
@@ -222,8 +217,7 @@ void mailbox_returned(struct account *account)
 {
     struct row *row;
 
-    DL_FOREACH(account->mailbox->rows[ROWS_WINDOW], row)
-    {
+    DL_FOREACH (account->mailbox->rows[ROWS_WINDOW], row) {
         row->written_ms = loop_now_ms(account->connector->loop); /* nothing was read meanwhile */
     }
     go_on(account);
@@ -270,8 +264,7 @@ void mailbox_watch(struct account *account)
     if (mailbox->rows[ROWS_QUEUED] != NULL && mailbox->expiry_ms != INT64_MAX) {
         due_ms = mailbox->expiry_ms + 1;
     }
-    DL_FOREACH(mailbox->rows[ROWS_WINDOW], row)
-    {
+    DL_FOREACH (mailbox->rows[ROWS_WINDOW], row) {
         int64_t at = row_due_ms(account, row, ahead_ms, online);
 
         due_ms = at < due_ms ? at : due_ms;

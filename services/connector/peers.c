@@ -178,8 +178,7 @@ void peers_offline(struct peers *peers)
     loop_timer_stop(&peers->retry);
     loop_timer_stop(&peers->again);
     peers_batch_drop(peers);
-    DL_FOREACH(peers->entries, entry)
-    {
+    DL_FOREACH (peers->entries, entry) {
         if (entry->peer.state == PEER_ASKED) {
             entry->peer.state = PEER_UNKNOWN;
         }

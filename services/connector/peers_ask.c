@@ -209,8 +209,7 @@ static void want_all(struct wanted *wanted, bool alone)
     size_t looked = 0;
 
     wanted->alone = alone;
-    DL_FOREACH(account->mailbox->rows[ROWS_QUEUED], row)
-    {
+    DL_FOREACH (account->mailbox->rows[ROWS_QUEUED], row) {
         if (looked++ >= SENDER_LOOK_MAX || wanted->batch->n == PEERS_AHEAD_MAX) {
             break;
         }

@@ -60,8 +60,7 @@ void query_drop_all(struct connector *connector)
     struct query *query = NULL;
     struct query *next = NULL;
 
-    DL_FOREACH_SAFE(connector->queries, query, next)
-    {
+    DL_FOREACH_SAFE (connector->queries, query, next) {
         free(query);
     }
     connector->queries = NULL;

@@ -249,8 +249,7 @@ static bool run_window(struct turn *turn, struct account *account, bool online)
 {
     struct row *row;
 
-    DL_FOREACH(account->mailbox->rows[ROWS_WINDOW], row)
-    {
+    DL_FOREACH (account->mailbox->rows[ROWS_WINDOW], row) {
         if (ledger_room(turn->tx) < TURN_ROOM_MIN) {
             return false;
         }
@@ -270,8 +269,7 @@ static bool run_late(struct turn *turn, struct account *account)
     if (mailbox->expiry_ms >= wall_ms) {
         return true;
     }
-    DL_FOREACH(mailbox->rows[ROWS_QUEUED], row)
-    {
+    DL_FOREACH (mailbox->rows[ROWS_QUEUED], row) {
         if (ledger_room(turn->tx) < TURN_ROOM_MIN) {
             return false;
         }
@@ -293,8 +291,7 @@ static bool run_queue(struct turn *turn, struct account *account)
     size_t looked = 0;
     struct row *row;
 
-    DL_FOREACH(mailbox->rows[ROWS_QUEUED], row)
-    {
+    DL_FOREACH (mailbox->rows[ROWS_QUEUED], row) {
         if (window >= (size_t)turn->connector->config.send_window || looked++ >= SENDER_LOOK_MAX) {
             break;
         }
@@ -359,8 +356,7 @@ void sender_wake(struct account *account)
         return;
     }
     own_ready = is_ready(account, &account->credentials->device.pn);
-    DL_FOREACH(mailbox->rows[ROWS_QUEUED], row)
-    {
+    DL_FOREACH (mailbox->rows[ROWS_QUEUED], row) {
         if (looked++ >= SENDER_LOOK_MAX) {
             return;
         }
@@ -435,8 +431,7 @@ static size_t write_resends(struct account *account)
     struct resend *resend;
     size_t n = 0;
 
-    LL_FOREACH(account->mailbox->resends, resend)
-    {
+    LL_FOREACH (account->mailbox->resends, resend) {
         if (!resend->is_written && !resend->is_new && !resend->is_settled) {
             resend->is_written = true;
             crash_point("connector", "before.resend");
@@ -457,8 +452,7 @@ static size_t write_rows(struct account *account)
     struct row *row;
     size_t n = 0;
 
-    DL_FOREACH(mailbox->rows[ROWS_WINDOW], row)
-    {
+    DL_FOREACH (mailbox->rows[ROWS_WINDOW], row) {
         if (row->phase != ROW_PREPARED || row->state.state != MESSAGE_DISPATCHED) {
             continue;
         }

@@ -101,8 +101,7 @@ static void run_more(struct submissions *submissions)
     int64_t now_ms = loop_now_ms(submissions->ingress->loop);
     struct item *item;
 
-    DL_FOREACH(submissions->items, item)
-    {
+    DL_FOREACH (submissions->items, item) {
         if (submissions->running >= SUBMISSION_RUNNING_MAX || submissions->is_draining) {
             return;
         }
@@ -210,8 +209,7 @@ static void on_turn(struct ledger_tx *tx, void *ctx)
     const struct ledger_record *record;
     struct item *item;
 
-    DL_FOREACH(submissions->items, item)
-    {
+    DL_FOREACH (submissions->items, item) {
         if (item->phase == ITEM_DECIDED && ledger_room(tx) > 0 &&
             ledger_is_live(submissions->ledger, item->partition)) {
             finish(tx, item);
@@ -229,8 +227,7 @@ static void on_committed(struct ledger_tx *tx, void *ctx)
     struct item *next;
 
     (void)tx;
-    DL_FOREACH_SAFE(submissions->items, item, next)
-    {
+    DL_FOREACH_SAFE (submissions->items, item, next) {
         item->is_new = false;
         if (item->phase == ITEM_STAGED) {
             item_free(submissions, item);
@@ -294,8 +291,7 @@ static void on_reset(struct ledger *ledger, int partition, enum ledger_reset why
 
     (void)ledger;
     (void)why;
-    DL_FOREACH_SAFE(submissions->items, item, next)
-    {
+    DL_FOREACH_SAFE (submissions->items, item, next) {
         if (item->partition == partition && item->phase == ITEM_RUNS) {
             item->is_dropped = true;
         } else if (item->partition == partition) {

@@ -43,8 +43,7 @@ static void send_all(void *ctx)
     struct ask *ask;
 
     scheduler->is_asking = false;
-    DL_FOREACH(scheduler->asks, ask)
-    {
+    DL_FOREACH (scheduler->asks, ask) {
         struct pg_stmt *stmt = ask->stmt;
 
         if (stmt != NULL && scheduler->ledger != NULL) {
@@ -78,8 +77,7 @@ void ask_free_all(struct scheduler *scheduler)
     struct ask *ask;
     struct ask *next;
 
-    DL_FOREACH_SAFE(scheduler->asks, ask, next)
-    {
+    DL_FOREACH_SAFE (scheduler->asks, ask, next) {
         pg_stmt_free(&ask->stmt);
         free(ask);
     }

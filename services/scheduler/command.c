@@ -220,10 +220,8 @@ static bool is_parked(const struct scheduler *scheduler, const char *command_id)
     const struct run *run;
     const struct parked *parked;
 
-    DL_FOREACH2(scheduler->waiting.first, run, waiting_next)
-    {
-        DL_FOREACH(run->parked, parked)
-        {
+    DL_FOREACH2 (scheduler->waiting.first, run, waiting_next) {
+        DL_FOREACH (run->parked, parked) {
             if (strcmp(parked->command.command_id, command_id) == 0) {
                 return true;
             }

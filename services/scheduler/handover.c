@@ -202,8 +202,7 @@ void handover_run(struct turn *turn, struct account *account)
 
     while (moved) {
         moved = false;
-        DL_FOREACH2(account->runs, run, account_next)
-        {
+        DL_FOREACH2 (account->runs, run, account_next) {
             if (!turn_has_room(turn)) {
                 account_ready(account);
                 return;

@@ -6,6 +6,7 @@
 #include "base/metric.h"
 #include "connector/account.h"
 #include "connector/connector.h"
+#include "connector/connector_tester.h"
 #include "connector/inbox.h"
 #include "connector/lids.h"
 #include "connector/mailbox.h"
@@ -87,12 +88,6 @@ void peers_forget(struct peers *peers, const struct wa_jid *user, bool renews)
     (void)renews;
 }
 
-void records_begin(struct turn *turn, struct account *account)
-{
-    (void)turn;
-    sigstore_begin(account->signal);
-}
-
 void records_drop_prekeys(struct turn *turn, const struct account *account, uint32_t next)
 {
     (void)turn;
@@ -169,18 +164,6 @@ struct fixture {
     char *much;
 };
 
-static struct sigstore_account *make_signal(struct sigstore *store)
-{
-    struct sigstore_ref meta = {.kind = SIGSTORE_META};
-    struct sigstore_self self;
-    struct sigstore_account *made;
-
-    sigstore_self_make(&self);
-    made = sigstore_account_new(store, &self, NULL);
-    sigstore_fill(made, &meta, (struct bytes){NULL, 0}, 0);
-    return made;
-}
-
 static int set_up(void **state)
 {
     struct fixture *f = mem_new0(sizeof(*f));
@@ -195,8 +178,8 @@ static int set_up(void **state)
                    "01900000-0000-7000-8000-000000000002");
     f->turn.now_us = NOW_S * INT64_C(1000000);
     assert_int_equal(sigstore_new(&f->store, NULL), 0);
-    f->account.signal = make_signal(f->store);
-    f->writer = make_signal(f->store);
+    f->account.signal = tester_signal_new(f->store);
+    f->writer = tester_signal_new(f->store);
     f->much = arena_new0(&f->arena, MUCH + 1);
     memset(f->much, 'x', MUCH);
     last_sent[0] = '\0';

@@ -7,6 +7,7 @@
 #include "base/metric.h"
 #include "connector/account.h"
 #include "connector/connector.h"
+#include "connector/connector_tester.h"
 #include "connector/inbox.h"
 #include "connector/lids.h"
 #include "connector/mailbox.h"
@@ -84,20 +85,6 @@ void records_load_people(struct account *account, const struct records_people *p
     (void)data_n;
 }
 
-void records_begin(struct turn *turn, struct account *account)
-{
-    (void)turn;
-    if (!sigstore_is_begun(account->signal)) {
-        sigstore_begin(account->signal);
-    }
-}
-
-size_t ledger_room(const struct ledger_tx *tx)
-{
-    (void)tx;
-    return LEDGER_EVENTS_MAX;
-}
-
 struct ledger_rows *turn_row(struct turn *turn, enum turn_batch batch, int partition)
 {
     static const enum pg_array_kind kinds[] = {PG_ARRAY_UUID, PG_ARRAY_TEXT, PG_ARRAY_INT,
@@ -128,18 +115,6 @@ struct fixture {
     struct sigstore_account *friend; /* its keys are those of each device that asks */
 };
 
-static struct sigstore_account *make_signal(struct sigstore *store)
-{
-    struct sigstore_ref meta = {.kind = SIGSTORE_META};
-    struct sigstore_self self;
-    struct sigstore_account *made;
-
-    sigstore_self_make(&self);
-    made = sigstore_account_new(store, &self, NULL);
-    sigstore_fill(made, &meta, (struct bytes){NULL, 0}, 0);
-    return made;
-}
-
 static int set_up(void **state)
 {
     struct fixture *f = mem_new0(sizeof(*f));
@@ -161,8 +136,8 @@ static int set_up(void **state)
     (void)snprintf(f->row.wa_message_id, sizeof(f->row.wa_message_id), "%s", wire_id);
     map_put(&f->mailbox.by_wire, f->row.wa_message_id, &f->row);
     assert_int_equal(sigstore_new(&f->store, NULL), 0);
-    f->account.signal = make_signal(f->store);
-    f->friend = make_signal(f->store);
+    f->account.signal = tester_signal_new(f->store);
+    f->friend = tester_signal_new(f->store);
     *state = f;
     return 0;
 }

@@ -7,6 +7,7 @@
 #include "base/metric.h"
 #include "connector/account.h"
 #include "connector/connector.h"
+#include "connector/connector_tester.h"
 #include "connector/lids.h"
 #include "connector/link.h"
 #include "connector/mailbox_rows.h"
@@ -125,20 +126,6 @@ void peers_used(struct peers *peers, const struct wa_jid *user)
     (void)user;
 }
 
-void records_begin(struct turn *turn, struct account *account)
-{
-    (void)turn;
-    if (!sigstore_is_begun(account->signal)) {
-        sigstore_begin(account->signal);
-    }
-}
-
-size_t ledger_room(const struct ledger_tx *tx)
-{
-    (void)tx;
-    return LEDGER_EVENTS_MAX;
-}
-
 const struct session *turn_state(const struct account *account)
 {
     return &account->state;
@@ -176,18 +163,6 @@ static void know(struct fixture *f, struct peer *peer, const struct wa_jid *user
     }
 }
 
-static struct sigstore_account *make_signal(struct sigstore *store)
-{
-    struct sigstore_ref meta = {.kind = SIGSTORE_META};
-    struct sigstore_self self;
-    struct sigstore_account *made;
-
-    sigstore_self_make(&self);
-    made = sigstore_account_new(store, &self, NULL);
-    sigstore_fill(made, &meta, (struct bytes){NULL, 0}, 0);
-    return made;
-}
-
 static int set_up(void **state)
 {
     struct fixture *f = mem_new0(sizeof(*f));
@@ -209,8 +184,8 @@ static int set_up(void **state)
     DL_APPEND(f->mailbox.rows[ROWS_QUEUED], &f->row);
     f->mailbox.n[ROWS_QUEUED] = 1;
     assert_int_equal(sigstore_new(&f->store, NULL), 0);
-    f->account.signal = make_signal(f->store);
-    f->friend = make_signal(f->store);
+    f->account.signal = tester_signal_new(f->store);
+    f->friend = tester_signal_new(f->store);
     *state = f;
     return 0;
 }

@@ -78,6 +78,7 @@ void mailbox_drop_inbox(struct mailbox *mailbox)
     while (mailbox->inbox_first != NULL) {
         drop_first(mailbox);
     }
+    loop_timer_stop(&mailbox->again);
     mailbox->loading = mailbox->fetching_for = 0;
     mailbox->n_loading = 0;
 }

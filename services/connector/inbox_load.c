@@ -14,27 +14,39 @@
 #include "pg/pg.h"
 #include "wa/wa_receipt.h"
 
-/* One of the answers of a load has come. */
-static void came(struct account *account, uint64_t tag)
+enum { AGAIN_MS = 1000 };
+
+static void end_load(struct account *account)
+{
+    account->mailbox->loading = 0;
+    account_ready(account);
+}
+
+static void on_again(struct loop_timer *timer, void *ctx)
+{
+    (void)timer;
+    end_load(ctx);
+}
+
+/* One of the answers of a load has come. What did not come is asked for again, but a record that
+ * does not open, as under a key that was taken away too early, may not open for a long time. */
+static void came(struct account *account, int rc, uint64_t tag)
 {
     struct mailbox *mailbox = account->mailbox;
 
-    if (mailbox != NULL && mailbox->loading == tag && --mailbox->n_loading == 0) {
-        mailbox->loading = 0;
-        account_ready(account);
+    if (mailbox == NULL || mailbox->loading != tag) {
+        return;
     }
-}
-
-static void on_records(struct account *account, int rc, uint64_t tag)
-{
-    (void)rc; /* what did not come is asked for again */
-    came(account, tag);
-}
-
-static void on_lids(struct account *account, int rc, uint64_t tag)
-{
-    (void)rc;
-    came(account, tag);
+    mailbox->load_failed = mailbox->load_failed || rc < 0;
+    if (--mailbox->n_loading > 0) {
+        return;
+    }
+    if (mailbox->load_failed) {
+        mailbox->load_failed = false;
+        loop_timer_start(account->connector->loop, &mailbox->again, AGAIN_MS, on_again, account);
+    } else {
+        end_load(account);
+    }
 }
 
 /* Retry number @count of message @id was answered for @device: all its receipts of this load hear
@@ -77,7 +89,7 @@ static void on_retries(struct account *account, const struct pg_rows *rows, cons
         was_answered(mailbox, pg_get_text(rows, i, 0), pg_get_text(rows, i, 1),
                      (int)pg_get_int(rows, i, 2));
     }
-    came(account, *tag);
+    came(account, rows == NULL ? why->code : 0, *tag);
 }
 
 /* Rows of messages: those named by receipts, into memory. */
@@ -107,7 +119,7 @@ static void on_rows(struct account *account, const struct pg_rows *rows, const s
             mailbox->n_rows_asked++;
         }
     }
-    came(account, *tag);
+    came(account, rows == NULL ? why->code : 0, *tag);
 }
 
 static void read_rows(struct needs *needs)
@@ -151,12 +163,11 @@ void inbox_load(struct needs *needs)
 
     mailbox->loading = needs->tag;
     mailbox->n_loading = 0;
-    if (needs->n_users > 0 &&
-        !lids_load(account, needs->users, needs->n_users, on_lids, needs->tag)) {
+    mailbox->load_failed = false;
+    if (needs->n_users > 0 && !lids_load(account, needs->users, needs->n_users, came, needs->tag)) {
         mailbox->n_loading++;
     }
-    if (needs->n_refs > 0 &&
-        !records_load(account, needs->refs, needs->n_refs, on_records, needs->tag)) {
+    if (needs->n_refs > 0 && !records_load(account, needs->refs, needs->n_refs, came, needs->tag)) {
         mailbox->n_loading++;
     }
     mailbox->retries_unknown = false;

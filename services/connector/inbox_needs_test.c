@@ -14,6 +14,7 @@
 #include "connector/query.h"
 #include "connector/records.h"
 #include "crypto/crypto.h"
+#include "loop/loop.h"
 #include "pg/pg.h"
 #include "testkit/testkit.h"
 #include "wa/wa_receipt.h"
@@ -21,6 +22,10 @@
 /* ---- what stands around it ---- */
 
 static unsigned n_ready;
+static unsigned n_records_loads;
+static bool records_come_late;
+static records_loaded_fn *on_records;
+static uint64_t records_tag;
 static unsigned n_requests;
 static wa_client_reply_cb *on_reply;
 static void *on_reply_ctx;
@@ -105,9 +110,10 @@ bool records_load(struct account *account, const struct sigstore_ref *refs, size
     (void)account;
     (void)refs;
     (void)n;
-    (void)fn;
-    (void)tag;
-    return true;
+    n_records_loads++;
+    on_records = fn;
+    records_tag = tag;
+    return !records_come_late;
 }
 
 struct row *mailbox_find(const struct mailbox *mailbox, const char *wa_message_id)
@@ -224,7 +230,9 @@ static void set_up(struct fixture *f)
     struct sigstore_self self;
 
     *f = (struct fixture){.account = {.connector = &f->connector, .mailbox = &f->mailbox}};
-    n_ready = n_requests = 0;
+    n_ready = n_requests = n_records_loads = 0;
+    records_come_late = false;
+    assert_int_equal(loop_new(&f->connector.loop, NULL), 0);
     on_retries_read = on_rows_read = NULL;
     assert_int_equal(crypto_start(NULL), 0);
     assert_int_equal(sigstore_new(&f->store, NULL), 0);
@@ -238,6 +246,7 @@ static void tear_down(struct fixture *f)
     buf_done(&f->second.packed);
     sigstore_account_free(&f->account.signal);
     sigstore_free(&f->store);
+    loop_free(&f->connector.loop);
 }
 
 /* @out asks for a message again, without keys. */
@@ -345,9 +354,43 @@ static void who_has_no_session_needs_none(void **state)
     tear_down(&f);
 }
 
+static bool is_ready_again(void *ctx)
+{
+    (void)ctx;
+    return n_ready > 0;
+}
+
+static void what_does_not_open_is_read_again_after_a_while(void **state)
+{
+    struct wa_jid from = wa_jid_make(WA_SERVER_PN, "4915133333333", 0);
+    struct fixture f;
+    int64_t begun_ms;
+
+    (void)state;
+    set_up(&f);
+    ask_again_by(&f, &f.first, &from); /* of a device whose record is not in memory */
+    f.mailbox.inbox_first = &f.first;
+    records_come_late = true;
+    assert_false(inbox_is_ready(&f.account));
+    assert_int_equal(n_records_loads, 1);
+    begun_ms = loop_now_ms(f.connector.loop);
+    on_records(&f.account, -ERR_INVALID, records_tag);
+    assert_int_equal(n_ready, 0);
+    assert_false(inbox_is_ready(&f.account));
+    assert_int_equal(n_records_loads, 1);
+    assert_int_equal(loop_run_until(f.connector.loop, is_ready_again, NULL, 10000), 1);
+    assert_true(loop_now_ms(f.connector.loop) - begun_ms >= 500);
+    assert_false(inbox_is_ready(&f.account));
+    assert_int_equal(n_records_loads, 2);
+    on_records(&f.account, 0, records_tag);
+    assert_int_equal(n_ready, 2); /* and at once when it has come */
+    tear_down(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_does_not_open_is_read_again_after_a_while),
         cmocka_unit_test(who_has_no_session_needs_none),
         cmocka_unit_test(both_addresses_of_a_device_are_looked_up),
         cmocka_unit_test(a_stanza_that_was_handled_meanwhile_does_not_keep_others_from_asking),

@@ -116,11 +116,13 @@ struct mailbox {
     struct incoming *inbox_last;
     size_t n_inbox;
     size_t inbox_bytes;
-    size_t n_rows_asked;   /* stanzas for which rows were read */
-    uint64_t loading;      /* tag of what is being read for the first ones; 0: nothing */
-    unsigned n_loading;    /* how many answers are still to come */
-    bool retries_unknown;  /* ... and which retries were answered did not come */
-    uint64_t fetching_for; /* tag of the stanza for which a bundle is asked; 0: none */
+    size_t n_rows_asked;     /* stanzas for which rows were read */
+    uint64_t loading;        /* tag of what is being read for the first ones; 0: nothing */
+    unsigned n_loading;      /* how many answers are still to come */
+    bool load_failed;        /* one of them did */
+    struct loop_timer again; /* after a load that failed */
+    bool retries_unknown;    /* ... and which retries were answered did not come */
+    uint64_t fetching_for;   /* tag of the stanza for which a bundle is asked; 0: none */
     struct outgoing *out_first;
     struct outgoing *out_last;
     struct peers *peers;

@@ -89,6 +89,7 @@ def main(build: str, seed: int) -> None:
         print(f"{nemesis.kills} kills during the blasts, in {time.monotonic() - nemesis.started:.0f} s", flush=True)
         assert nemesis.kills >= 20, "too many came when all was sent: a slow machine"
         check_all(driver, campaigns)
+        assert driver.sandbox.summary()["duplicates"] == 0, "a device decrypted a message twice"
         print(f"all is well after {time.monotonic() - nemesis.started:.0f} s")
 
 

@@ -15,6 +15,7 @@
 #include "domain/answer.h"
 #include "domain/ids.h"
 #include "pg/pg.h"
+#include "record/record_sane.h"
 
 /* At most this many events come of one message at its hand-over: queued, and dispatched or ended.
  */
@@ -239,12 +240,17 @@ struct bound {
     size_t max;
 };
 
-/* Which of the @n texts is too long for @record's events and rows; NULL: none. */
-static const char *too_long(const struct turn *turn, const struct ledger_record *record,
-                            const struct bound *bounds, size_t n)
+/* Which time of @record no column takes, or which of the @n texts is too long for its events and
+ * rows; NULL: none. The ledger has looked at command_id. */
+static const char *unfit(const struct turn *turn, const struct ledger_record *record,
+                         const struct bound *bounds, size_t n)
 {
     struct arena *arena = ledger_tx_arena(turn->tx);
+    struct err err = {0};
 
+    if (record_is_sane(topics[record->topic].type, record->data, &err) < 0) {
+        return arena_strdup(arena, err.text);
+    }
     if (record->wire.n > INTAKE_COMMAND_MAX) {
         return arena_printf(arena, "a command of %zu bytes, at most %d", record->wire.n,
                             INTAKE_COMMAND_MAX);
@@ -259,12 +265,11 @@ static const char *too_long(const struct turn *turn, const struct ledger_record 
 
 #define BOUNDS_N(bounds) (sizeof(bounds) / sizeof((bounds)[0]))
 
-static const char *message_too_long(const struct turn *turn, const struct ledger_record *record)
+static const char *message_unfit(const struct turn *turn, const struct ledger_record *record)
 {
     const struct message_command *m = record->data;
     const struct send_message *send = &m->as.send;
     const struct bound bounds[] = {
-        {"command_id", m->command_id, INTAKE_ID_MAX},
         {"correlation_id", m->correlation_id, INTAKE_ID_MAX},
         {"reply_to", m->reply_to, INTAKE_ID_MAX},
         {"text", send->text, MESSAGE_TEXT_MAX},
@@ -273,15 +278,14 @@ static const char *message_too_long(const struct turn *turn, const struct ledger
         {"campaign_id", send->campaign_id, INTAKE_ID_MAX},
     };
 
-    return too_long(turn, record, bounds, BOUNDS_N(bounds));
+    return unfit(turn, record, bounds, BOUNDS_N(bounds));
 }
 
-static const char *session_too_long(const struct turn *turn, const struct ledger_record *record)
+static const char *session_unfit(const struct turn *turn, const struct ledger_record *record)
 {
     const struct session_command *s = record->data;
     bool creates = s->kind == SESSION_COMMAND_CREATE;
     const struct bound bounds[] = {
-        {"command_id", s->command_id, INTAKE_ID_MAX},
         {"correlation_id", s->correlation_id, INTAKE_ID_MAX},
         {"reply_to", s->reply_to, INTAKE_ID_MAX},
         {"actor_kind", s->actor_kind, INTAKE_ID_MAX},
@@ -291,7 +295,7 @@ static const char *session_too_long(const struct turn *turn, const struct ledger
         {"name", s->kind == SESSION_COMMAND_RENAME_TO ? s->as.rename_to.name : NULL, INTAKE_ID_MAX},
     };
 
-    return too_long(turn, record, bounds, BOUNDS_N(bounds));
+    return unfit(turn, record, bounds, BOUNDS_N(bounds));
 }
 
 /* Why the message of @record makes no sense; NULL: it does. What it says goes into columns as it
@@ -307,7 +311,7 @@ static const char *nonsense(const struct turn *turn, const struct ledger_record 
         !uuid_is_valid(message->as.send.blast_id)) {
         return "blast_id is not a uuid";
     }
-    return message_too_long(turn, record);
+    return message_unfit(turn, record);
 }
 
 static void intake_session(struct turn *turn, const struct ledger_record *record)
@@ -319,7 +323,7 @@ static void intake_session(struct turn *turn, const struct ledger_record *record
         why = "aggregate_id is not session_uuid";
     }
     if (why == NULL) {
-        why = session_too_long(turn, record);
+        why = session_unfit(turn, record);
     }
     if (why != NULL) {
         ledger_dead(turn->tx, record, why);

@@ -42,7 +42,6 @@ static int check_create(const struct create_blast *create, struct err *err)
 int bounds_check(const struct blast_command *command, struct err *err)
 {
     const struct bound bounds[] = {
-        {"command_id", command->command_id, BOUNDS_ENVELOPE_MAX},
         {"correlation_id", command->correlation_id, BOUNDS_ENVELOPE_MAX},
         {"reply_to", command->reply_to, BOUNDS_ENVELOPE_MAX},
         {"actor_kind", command->actor_kind, BOUNDS_ENVELOPE_MAX},

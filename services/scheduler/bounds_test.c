@@ -43,7 +43,6 @@ static void each_text_of_a_command_has_a_limit(void **state)
         const char **at;
         size_t max;
     } texts[] = {
-        {"command_id", &command.command_id, 256},
         {"correlation_id", &command.correlation_id, 256},
         {"reply_to", &command.reply_to, 256},
         {"actor_kind", &command.actor_kind, 256},
@@ -78,7 +77,7 @@ static void other_commands_have_no_texts_of_a_create(void **state)
     (void)state;
     command.kind = BLAST_COMMAND_PAUSE;
     assert_int_equal(bounds_check(&command, NULL), 0);
-    command.command_id = text_of(257);
+    command.correlation_id = text_of(257);
     assert_int_equal(bounds_check(&command, NULL), -ERR_LIMIT);
 }
 

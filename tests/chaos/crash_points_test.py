@@ -156,6 +156,11 @@ class Round:
         except (OSError, ApiError):
             return None  # ingress is away, or the code is of a connection that has ended
 
+    def wait_online(self, session: str) -> None:
+        """Connected by the connector that was started in this round: what the one before said is of the past."""
+        select = f"select state, applied_seq > {self.said} from proj.sessions where session_key = '{session}'"
+        wait_until(lambda: self.field.stack.sql(select) == [["CONNECTED", "t"]], 60, f"session {session} to be online")
+
     def wait_state(self, session: str, state: str) -> None:
         select = f"select state from proj.sessions where session_key = '{session}'"
         wait_until(lambda: self.field.stack.sql(select) == [[state]], 60, f"session {session} to be {state}")
@@ -163,7 +168,7 @@ class Round:
     def submit(self, point: Point) -> None:
         """A submission that makes a blast, twice, and one of somebody unknown."""
         campaign = self.field.campaigns[0]
-        self.wait_state(campaign.account.id, "CONNECTED")  # else it would be refused: it asks to be started
+        self.wait_online(campaign.account.id)  # else it would be refused: it asks to be started
         people = campaign.people(self.driver, FEW, 1, 0, WAIT_MS)
         request, unknown = f"good-{uuid.uuid4()}", f"unknown-{uuid.uuid4()}"
         record = {
@@ -199,6 +204,11 @@ class Round:
 
     def run(self) -> None:
         self.field.stack.ctl("stop", *(victim.instance for victim in self.victims))
+        self.said = -1  # the last that the connector said of the account, when it begins anew
+        if any(victim.instance == "connector-1" for victim in self.victims):
+            key = self.campaigns[0].account.id
+            select = "select max((c.snapshot->>'sequence')::bigint) from connector.session c join proj.sessions p on uuid = session_uuid"
+            self.said = int(self.field.stack.sql(f"{select} where p.session_key = '{key}'")[0][0])
         for victim in self.victims:
             victim.start()
         self.do_deeds("ingress")  # whose points a blast would use up

@@ -93,8 +93,8 @@ class Blasts(unittest.TestCase):
         blast = self.driver.blast(self.account, people, TEMPLATE, autoStart=True)
         self.driver.wait_for_blast(blast, "COMPLETED")
         self.driver.wait_for_receipts(blast, len(people))
-        # a message needs some 20 rows; a statement that reads a whole table adds a part of what the blast has written
-        self.assertLess(self.stack.rows_read() - before, 40 * len(people))
+        # a message needs some 20 rows, on a busy machine 40; a statement that reads a whole table adds hundreds
+        self.assertLess(self.stack.rows_read() - before, 80 * len(people))
 
     def commits(self) -> int:
         """Of the connector's turns: each is one wait for the disk."""

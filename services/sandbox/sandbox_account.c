@@ -80,7 +80,7 @@ static void device_done(struct sandbox_device *device)
     size_t at = 0;
 
     sandbox_agenda_drop(&device->account->world->agenda, &device->queue.overdue);
-    sandbox_queue_done(&device->queue);
+    sandbox_queue_drop(device);
     while ((listed = sandbox_map_next(&device->listed, &at)) != NULL) {
         free(listed);
     }

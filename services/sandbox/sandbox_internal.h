@@ -183,7 +183,7 @@ void sandbox_device_drop(struct sandbox_device *device); /* a companion is no mo
 /* Give @stanza to @device: now, when it is there, and again on later connections until it acks.
  * Only message, receipt and notification are queued; others go out now or never. */
 void sandbox_route(struct sandbox_device *device, const struct wa_node *stanza);
-void sandbox_queue_done(struct sandbox_queue *queue);
+void sandbox_queue_drop(struct sandbox_device *device); /* it is no more: nothing waits for it */
 
 /* An `<ack>`, or a `<receipt>` for a message, of @device: what it is for waits no longer. */
 void sandbox_queue_ack(struct sandbox_device *device, const struct wa_node *ack);

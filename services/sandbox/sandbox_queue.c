@@ -23,18 +23,6 @@ static void free_queued(struct sandbox_queued *entry)
     free(entry);
 }
 
-void sandbox_queue_done(struct sandbox_queue *queue)
-{
-    while (queue->first != NULL) {
-        struct sandbox_queued *gone = queue->first;
-
-        queue->first = gone->next;
-        free_queued(gone);
-    }
-    queue->last = &queue->first;
-    queue->n = 0;
-}
-
 static void unlink_at(struct sandbox_device *device, struct sandbox_queued **at)
 {
     struct sandbox_queued *gone = *at;
@@ -46,6 +34,13 @@ static void unlink_at(struct sandbox_device *device, struct sandbox_queued **at)
     device->queue.n--;
     device->account->world->totals.queued--;
     free_queued(gone);
+}
+
+void sandbox_queue_drop(struct sandbox_device *device)
+{
+    while (device->queue.first != NULL) {
+        unlink_at(device, &device->queue.first);
+    }
 }
 
 /* ---- missing acks ---- */

@@ -122,6 +122,23 @@ static void a_removed_companion_is_told(void **state)
     assert_int_equal(f->tester.ended, WA_END_LOGGED_OUT);
 }
 
+static void nothing_waits_for_a_companion_that_is_removed(void **state)
+{
+    struct world_tester *f = *state;
+    struct sandbox_totals totals;
+    char id[SANDBOX_ID_MAX];
+
+    (void)tester_pair(&f->tester, f->alice);
+    tester_cut(&f->tester);
+    assert_int_equal(sandbox_account_send(f->bob, WORLD_ALICE, "one", id, NULL), 0);
+    tester_pump(&f->tester);
+    sandbox_world_totals(f->world, &totals);
+    assert_int_equal(totals.queued, 1);
+    assert_int_equal(sandbox_account_unlink(f->alice, 1, NULL), 0);
+    sandbox_world_totals(f->world, &totals);
+    assert_int_equal(totals.queued, 0);
+}
+
 static void a_companion_that_removes_itself_gets_its_answer_first(void **state)
 {
     struct world_tester *f = *state;
@@ -601,6 +618,7 @@ int main(void)
         WORLD_TEST(an_unknown_device_is_logged_out),
         WORLD_TEST(a_second_connection_replaces_the_first),
         WORLD_TEST(a_removed_companion_is_told),
+        WORLD_TEST(nothing_waits_for_a_companion_that_is_removed),
         WORLD_TEST(a_companion_that_removes_itself_gets_its_answer_first),
         WORLD_TEST(a_client_that_does_not_close_is_closed),
         WORLD_TEST(a_client_stays_for_hours_by_its_pings),

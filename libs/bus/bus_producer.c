@@ -274,9 +274,10 @@ static void destroy_client(void *ctx) /* on a thread of the pool */
 {
     struct handle *handle = ctx;
 
-    (void)rd_kafka_purge(handle->client, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-    while (rd_kafka_outq_len(handle->client) > 0) { /* tickets come back through on_delivery */
-        (void)rd_kafka_poll(handle->client, CLOSE_POLL_MS);
+    /* Again and again: a purge may miss what is just then on its way from one queue to another. */
+    while (rd_kafka_outq_len(handle->client) > 0) {
+        (void)rd_kafka_purge(handle->client, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+        (void)rd_kafka_poll(handle->client, CLOSE_POLL_MS); /* tickets come back: on_delivery */
     }
     for (size_t i = 0; i < TOPIC_COUNT; i++) {
         if (handle->topics[i] != NULL) {

@@ -113,7 +113,18 @@ class Round:
             people = campaign.people(self.driver, RECIPIENTS, REPLIES, FAIL, WAIT_MS)
         else:
             people = campaign.people(self.driver, FEW, 1, 1, WAIT_MS)
-        self.driver.start_blast(campaign.add_blast(self.driver, people, DELAY_MS))
+        blast = campaign.add_blast(self.driver, people, DELAY_MS)
+        wait_until(lambda: self.try_start(blast), 60, f"blast {blast} to be started")
+
+    def try_start(self, blast: str) -> bool:
+        """False: its account is not connected, as the connector has just ended at its point."""
+        try:
+            self.driver.start_blast(blast)
+        except ApiError as e:
+            if e.status != 409 or e.body["error"] != "WHATSAPP_SESSION_NOT_CONNECTED":
+                raise
+            return False
+        return True
 
     def pair(self, point: Point) -> None:
         """Link a new session to a new phone, and send a blast over it."""

@@ -21,6 +21,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
@@ -93,6 +94,8 @@ class Stack:
         self.folder.chmod(0o755)  # PostgreSQL runs as another user when we are root, and must get in
         self.state = self.folder / "state"
         self.port_base, self._lock = take_ports()
+        self._spawning = threading.Lock()
+        self._spawned: list[subprocess.Popen] | None = []  # None: the stack is being stopped
         keep = {k: v for k, v in os.environ.items() if not k.startswith("KENTONGAN_")}
         self.env = keep | {
             "KENTONGAN_STATE": str(self.state),
@@ -106,8 +109,13 @@ class Stack:
 
     def __exit__(self, kind, _error, _trace) -> None:
         atexit.unregister(self.__exit__)
+        with self._spawning:
+            spawned, self._spawned = self._spawned, None
         try:
             stopped = self.run("deploy/down", check=False)
+            for process in spawned:
+                process.kill()  # one that had just begun, and had no pid file when deploy/down looked
+                process.wait()
             kept = self.build / "stack-logs" / self.name
             shutil.rmtree(kept, ignore_errors=True)
             with contextlib.suppress(FileNotFoundError):
@@ -146,14 +154,19 @@ class Stack:
     def spawn(self, instance: str, **env: str) -> subprocess.Popen:
         """Start an instance as a child of ours, so that its exit status is heard; ctl stops and kills it as others."""
         pairs = [word for name, value in env.items() for word in ("--env", f"{name}={value}")]
-        with open(self.state / "log" / f"{instance}.log", "ab") as log:
-            return subprocess.Popen(
-                [TOP / "deploy/lib/ctl", "exec", *pairs, instance],
-                env=self.env,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+        with self._spawning:
+            if self._spawned is None:
+                raise AssertionError(f"{instance} is not started: the stack is being stopped")
+            with open(self.state / "log" / f"{instance}.log", "ab") as log:
+                process = subprocess.Popen(
+                    [TOP / "deploy/lib/ctl", "exec", *pairs, instance],
+                    env=self.env,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                )
+            self._spawned.append(process)
+            return process
 
     def status(self) -> dict:
         return json.loads(self.run("deploy/status", "--json").stdout)

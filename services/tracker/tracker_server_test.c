@@ -43,6 +43,7 @@ struct fixture {
     pid_t tracker;
     pid_t other; /* a rebuild under way */
     int64_t want_events;
+    int64_t want_recipients; /* of the upload that the create names */
     int announced;
     char last_line[128];
 };
@@ -157,6 +158,17 @@ static void send(struct fixture *f, const struct log_record *record)
     buf_done(&wire);
 }
 
+static void count(struct fixture *f, const struct log_record *record)
+{
+    const struct blast_recipients *chunk = record->data;
+
+    if (record->topic != TOPIC_BLAST_RECIPIENTS) {
+        f->want_events++;
+    } else if (strcmp(chunk->upload_id, "u1") == 0) {
+        f->want_recipients += (int64_t)chunk->recipients.n;
+    }
+}
+
 /* Everything of log @i that was not sent; every seventh twice, and a later one before an earlier
  * one that follows again, as a relay may do (L3). */
 static void send_rest(struct fixture *f, int i)
@@ -168,7 +180,7 @@ static void send_rest(struct fixture *f, int i)
         int partition = bus_partition(key_of(&log->at[at]));
 
         set_position(&log->at[at], ++f->positions[log->at[at].topic][partition]);
-        f->want_events += log->at[at].topic != TOPIC_BLAST_RECIPIENTS;
+        count(f, &log->at[at]);
     }
     for (size_t at = from; at < log->n; at++) {
         if (at % 7 == 0) {
@@ -183,19 +195,25 @@ static void send_rest(struct fixture *f, int i)
 
 /* ---- waiting ---- */
 
-static bool all_events_are_there(void *ctx)
+static const char named_recipients[] = "SELECT count(*) FROM proj.blast_recipients "
+                                       "WHERE upload_id = 'u1'";
+
+/* Recipients come by a topic of their own, and none waits for the other. */
+static bool all_is_there(void *ctx)
 {
     struct fixture *f = ctx;
 
-    return testkit_pg_int(&f->db, "SELECT count(*) FROM proj.events") == f->want_events;
+    return testkit_pg_int(&f->db, "SELECT count(*) FROM proj.events") == f->want_events &&
+           testkit_pg_int(&f->db, named_recipients) == f->want_recipients;
 }
 
-static void wait_for_events(struct fixture *f)
+static void wait_for_all(struct fixture *f)
 {
-    if (loop_run_until(f->loop, all_events_are_there, f, WAIT_MS) != 1) {
-        fail_msg("%lld events, want %lld",
+    if (loop_run_until(f->loop, all_is_there, f, WAIT_MS) != 1) {
+        fail_msg("%lld events, want %lld; %lld recipients, want %lld",
                  (long long)testkit_pg_int(&f->db, "SELECT count(*) FROM proj.events"),
-                 (long long)f->want_events);
+                 (long long)f->want_events, (long long)testkit_pg_int(&f->db, named_recipients),
+                 (long long)f->want_recipients);
     }
 }
 
@@ -318,7 +336,7 @@ static void what_is_on_the_log_is_in_the_tables_once(void **state)
     send_rest(f, 0);
     send_rest(f, 1);
     start(f);
-    wait_for_events(f);
+    wait_for_all(f);
     assert_int_equal(
         testkit_pg_int(&f->db,
                        "SELECT count(*) FROM proj.sessions WHERE state = 'RECONNECTING' AND "
@@ -369,7 +387,7 @@ static void what_is_applied_is_announced(void **state)
     cache_get(f->cache, key.text, on_applied, &got);
     assert_int_equal(loop_run_until(f->loop, got_it, &got, WAIT_MS), 1);
     assert_string_equal(got.text, "13");
-    wait_for_events(f);
+    wait_for_all(f);
 }
 
 static bool some_events_are_there(void *ctx)
@@ -388,7 +406,7 @@ static void a_killed_tracker_goes_on_where_it_was(void **state)
     assert_int_equal(loop_run_until(f->loop, some_events_are_there, f, WAIT_MS), 1);
     (void)end(&f->tracker, SIGKILL);
     start(f);
-    wait_for_events(f);
+    wait_for_all(f);
 }
 
 static bool tracker_has_ended(void *ctx)
@@ -425,7 +443,7 @@ static void a_crash_around_a_commit_costs_nothing(void **state)
         env_drop_last(f);
         assert_int_equal(loop_run_until(f->loop, tracker_has_ended, f, WAIT_MS), 1);
         start(f);
-        wait_for_events(f);
+        wait_for_all(f);
     }
     assert_int_equal(
         testkit_pg_int(&f->db,
@@ -454,7 +472,7 @@ static void a_signal_in_the_midst_of_work_loses_nothing(void **state)
         send_rest(f, i);
     }
     assert_int_equal(loop_run_until(f->loop, is_held_up, f, WAIT_MS), 1);
-    assert_false(all_events_are_there(f));
+    assert_false(all_is_there(f));
     assert_int_equal(kill(f->tracker, SIGTERM), 0);
     testkit_pg_run(&f->db, "COMMIT");
     assert_int_equal(waitpid(f->tracker, &status, 0), f->tracker);
@@ -462,7 +480,7 @@ static void a_signal_in_the_midst_of_work_loses_nothing(void **state)
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 0);
     start(f);
-    wait_for_events(f);
+    wait_for_all(f);
 }
 
 static bool is_dead_lettered(void *ctx)
@@ -483,7 +501,7 @@ static void what_cannot_be_read_becomes_a_dead_letter(void **state)
     assert_non_null(strstr(f->station.reason, "blast_id is not a uuid"));
     log_add_rename(&f->logs[0], 14, "B");
     send_rest(f, 0);
-    wait_for_events(f);
+    wait_for_all(f);
 }
 
 static void a_comparison_with_the_log_finds_what_differs(void **state)
@@ -523,7 +541,7 @@ static void a_rebuild_takes_the_place_while_events_come(void **state)
         0);
     log_add_rename(&f->logs[0], 15, "after"); /* the live tracker finds the new tables */
     send_rest(f, 0);
-    wait_for_events(f);
+    wait_for_all(f);
     assert_int_equal(
         testkit_pg_int(&f->db, "SELECT count(*) FROM proj.sessions WHERE name = 'after'"), 1);
     assert_int_equal(
@@ -559,10 +577,9 @@ static bool are_swept(void *ctx)
  * so has a rebuild, but no query can reach it. */
 static void an_upload_that_no_blast_names_is_swept(void **state)
 {
-    static const char kept[] = "SELECT count(*) FROM proj.blast_recipients WHERE upload_id = 'u1'";
     struct fixture *f = *state;
     int64_t sequences[SESSIONS] = {16, 14, 19, 19, 13};
-    int64_t before = testkit_pg_int(&f->db, kept);
+    int64_t before = testkit_pg_int(&f->db, named_recipients);
     char out[OUTPUT_MAX];
 
     assert_int_equal(before, (int64_t)SESSIONS * 6);
@@ -576,9 +593,9 @@ static void an_upload_that_no_blast_names_is_swept(void **state)
         log_add_rename(&f->logs[i], sequences[i], "swept");
         send_rest(f, i);
     }
-    wait_for_events(f);
+    wait_for_all(f);
     assert_int_equal(loop_run_until(f->loop, are_swept, f, WAIT_MS), 1);
-    assert_int_equal(testkit_pg_int(&f->db, kept), before);
+    assert_int_equal(testkit_pg_int(&f->db, named_recipients), before);
     assert_int_equal(run_beside(f, "--compare", out), 0);
     assert_non_null(
         strstr(out, "\"blast_recipients\":{\"live\":30,\"rebuilt\":30,\"differing\":0}"));
